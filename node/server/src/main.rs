@@ -1,0 +1,2 @@
+//! The pushrail binary.
+fn main() {}

@@ -1,0 +1,230 @@
+//! Changes asked for. A command speaks of one partition, or of the cluster; whole decisions travel in it.
+
+use crate::attempt::Attempt;
+use crate::delivery::DeliveryKey;
+use crate::destination::DestinationSpec;
+use crate::event::NewEvent;
+use crate::ids::{
+    BatchNumber, BootId, DestinationId, DestinationNo, Epoch, LogIndex, NodeId, RouteId, TenantId,
+};
+use crate::route::Pattern;
+use crate::shard::{Partition, ShardId};
+use crate::time::Timestamp;
+
+/// What the log carries: batches, with the state's time on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the log.
+    pub index: LogIndex,
+    /// The leader's stamp.
+    pub time: Timestamp,
+    /// What the doors sent.
+    pub batches: Vec<Batch>,
+}
+
+/// What one door sends at once, under its own number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The door.
+    pub node: NodeId,
+    /// Its present start.
+    pub boot: BootId,
+    /// Its number of this batch.
+    pub number: BatchNumber,
+    /// Its lowest batch without an answer: rows below are dropped, batches below refused.
+    pub lowest_open: BatchNumber,
+    /// The commands.
+    pub commands: Vec<Command>,
+}
+
+/// One change asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The cluster's first.
+    InitCluster(InitCluster),
+    /// Events, routed, of one partition.
+    AcceptEvents(AcceptEvents),
+    /// Attempts made, of one partition.
+    RecordAttempts(RecordAttempts),
+    /// A tenant made.
+    PutTenant(PutTenant),
+    /// A destination made.
+    PutDestination(PutDestination),
+    /// A destination paused or resumed.
+    SetDestinationState(SetDestinationState),
+    /// A route made.
+    PutRoute(PutRoute),
+    /// Dead letters to run again.
+    StartReplay(StartReplay),
+    /// Shards given, or asked to move.
+    AssignShards(AssignShards),
+    /// Shards let go by their owner.
+    ReleaseShards(ReleaseShards),
+}
+
+/// Names the cluster and draws its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitCluster {
+    /// Random, 128 bits: nodes of different clusters never mix.
+    pub cluster: u128,
+    /// Seed of the hashes that doors make of idempotency keys and contents.
+    pub hash_key: u64,
+}
+
+/// Events of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptEvents {
+    /// Of which.
+    pub partition: Partition,
+    /// At most [`crate::limits::COMMAND_EVENTS_MAX`].
+    pub events: Vec<NewEvent>,
+}
+
+/// Attempts of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordAttempts {
+    /// Of which.
+    pub partition: Partition,
+    /// At most [`crate::limits::COMMAND_ATTEMPTS_MAX`].
+    pub attempts: Vec<Attempt>,
+}
+
+/// Makes a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// For people.
+    pub description: String,
+    /// A repeat is harmless.
+    pub request_id: String,
+}
+
+/// Makes a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutDestination {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: DestinationId,
+    /// What it is.
+    pub spec: DestinationSpec,
+    /// A repeat is harmless.
+    pub request_id: String,
+}
+
+/// What a person wants of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedState {
+    /// Serve it; ends a pause and a disablement.
+    Active,
+    /// Let its queue rest.
+    Paused,
+}
+
+/// Pauses or resumes a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetDestinationState {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub destination: DestinationId,
+    /// What is wanted.
+    pub wanted: WantedState,
+    /// A repeat is harmless.
+    pub request_id: String,
+}
+
+/// Makes a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutRoute {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: RouteId,
+    /// Which event types.
+    pub pattern: Pattern,
+    /// To which destination.
+    pub destination: DestinationId,
+    /// A repeat is harmless.
+    pub request_id: String,
+}
+
+/// Runs dead letters of one tenant again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartReplay {
+    /// Whose.
+    pub tenant: TenantId,
+    /// A repeat is harmless: it finds the first one's answer.
+    pub request_id: String,
+    /// Which, at most [`crate::limits::COMMAND_REPLAYS_MAX`]; all of this tenant's.
+    pub deliveries: Vec<DeliveryKey>,
+}
+
+/// What is to happen to one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardMove {
+    /// Which.
+    pub shard: ShardId,
+    /// The epoch that this move starts from, 0 where the shard never had an owner: another one, and nothing happens.
+    pub from_epoch: Epoch,
+    /// To whom.
+    pub to: NodeId,
+    /// In which way.
+    pub how: MoveKind,
+}
+
+/// In which way a shard moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveKind {
+    /// At once: it has no owner, or its owner's lease is over.
+    Give,
+    /// In two steps: the owner finishes what is in flight and releases it.
+    Ask,
+}
+
+/// Gives shards out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignShards {
+    /// At most one for each shard.
+    pub moves: Vec<ShardMove>,
+}
+
+/// Lets shards go that were asked to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseShards {
+    /// Who lets go.
+    pub node: NodeId,
+    /// Which, each with the epoch under which it was held.
+    pub shards: Vec<(ShardId, Epoch)>,
+}
+
+/// A destination inside keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueKey {
+    /// Its shard.
+    pub shard: ShardId,
+    /// Its tenant.
+    pub tenant: crate::ids::TenantNo,
+    /// Itself.
+    pub destination: DestinationNo,
+}
+
+/// Says where something may now deserve attention. Drop every one, and the system is slower but not wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// A delivery became due, or will at this time.
+    Due {
+        /// Whose queue.
+        queue: QueueKey,
+        /// When.
+        due: Timestamp,
+    },
+    /// A destination was made, paused, resumed or disabled.
+    Destination {
+        /// Which.
+        queue: QueueKey,
+    },
+    /// A shard changed hands, or was asked to.
+    Shard(ShardId),
+}

@@ -1,0 +1,84 @@
+//! A configured place to deliver to.
+
+use bytes::Bytes;
+
+use crate::ids::{DestinationId, DestinationNo};
+use crate::retry::RetryPolicy;
+use crate::shard::ShardId;
+use crate::time::{Span, Timestamp};
+
+/// Whether a destination is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationState {
+    /// Deliveries start as they become due.
+    Active,
+    /// Stopped by a person until resumed.
+    Paused,
+    /// Stopped by what a receiver said (HTTP 410), until resumed.
+    Disabled {
+        /// In words.
+        why: String,
+    },
+}
+
+impl DestinationState {
+    /// Whether its queue rests.
+    pub fn holds(&self) -> bool {
+        !matches!(self, Self::Active)
+    }
+}
+
+/// What a caller says about a destination. Settings and credential are opaque here: the kind's adapter has
+/// checked them at the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationSpec {
+    /// `webhook`, …
+    pub kind: String,
+    /// JSON object of the kind's settings.
+    pub settings: Bytes,
+    /// JSON object of the kind's credential; never shown, never logged.
+    pub credential: Bytes,
+    /// When to retry.
+    pub retry: RetryPolicy,
+    /// Attempts at a time.
+    pub concurrency: u32,
+    /// For people.
+    pub description: String,
+}
+
+/// A destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Its public id.
+    pub id: DestinationId,
+    /// Its number inside keys.
+    pub number: DestinationNo,
+    /// The shard whose owner delivers to it.
+    pub shard: ShardId,
+    /// What the caller said.
+    pub spec: DestinationSpec,
+    /// Whether it is served.
+    pub state: DestinationState,
+    /// How long it has been held in all, closed intervals only.
+    pub held: Span,
+    /// Since when it is held, if it is.
+    pub held_since: Option<Timestamp>,
+    /// 1 when made, one more with each change.
+    pub version: u64,
+    /// When it was made, in the state's time.
+    pub created: Timestamp,
+    /// The request that made it: a repeat is answered alike.
+    pub request_id: String,
+    /// The request that last changed its state.
+    pub state_request_id: String,
+}
+
+impl Destination {
+    /// How long it has been held up to `now`, the present interval included.
+    pub fn held_until(&self, now: Timestamp) -> Span {
+        match self.held_since {
+            Some(since) => self.held.plus(now.since(since)),
+            None => self.held,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What Pushrail talks about: words and rules. No bytes on disk, no network, no clock.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
+
+pub mod attempt;
+pub mod command;
+pub mod dead_letter;
+pub mod delivery;
+pub mod destination;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod outcome;
+pub mod payload;
+pub mod replay;
+pub mod response;
+pub mod retry;
+pub mod route;
+pub mod shard;
+pub mod tenant;
+pub mod time;
+pub mod token;
+pub mod verdict;
+
+mod base32;

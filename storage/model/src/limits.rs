@@ -1,0 +1,72 @@
+//! Every bound of the system, each with its reason.
+
+use crate::time::Span;
+
+/// Bytes of a tenant's, destination's or route's id: readable in a URL, a log line and a key.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of an event type.
+pub const EVENT_TYPE_BYTES_MAX: usize = 256;
+/// Segments of an event type or a pattern: bounds the time of a match.
+pub const EVENT_TYPE_SEGMENTS_MAX: usize = 16;
+/// Bytes of a content type: it is sent as an HTTP header.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 256;
+/// Bytes of an idempotency key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+/// Bytes of a request id.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Bytes of a payload unless the node's configuration says otherwise.
+pub const PAYLOAD_BYTES_DEFAULT: usize = 256 * 1024;
+/// Bytes of a payload in no case exceeded: an entry of one event must stay far below what peers accept.
+pub const PAYLOAD_BYTES_HARD_MAX: usize = 1024 * 1024;
+/// Events in one call of `PublishBatch`.
+pub const PUBLISH_BATCH_EVENTS_MAX: usize = 500;
+/// Bytes of one call of `PublishBatch`.
+pub const PUBLISH_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Events in one command: one entry is never long work.
+pub const COMMAND_EVENTS_MAX: usize = 512;
+/// Attempts in one command.
+pub const COMMAND_ATTEMPTS_MAX: usize = 256;
+/// Deliveries that one command may replay.
+pub const COMMAND_REPLAYS_MAX: usize = 256;
+/// Bytes that an entry should not pass when batches are put together.
+pub const ENTRY_BYTES_WANTED: usize = 1024 * 1024;
+/// Bytes that an entry never passes.
+pub const ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of one message that a peer accepts: far above an entry, so that none can fail to replicate.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Batches of one door that may be open at a time: bounds the rows that its repeats can find.
+pub const DOOR_BATCHES_OPEN_MAX: u64 = 64;
+/// Routes of a tenant: every decision is kept with every event.
+pub const ROUTES_PER_TENANT_MAX: usize = 256;
+/// Destinations of a tenant.
+pub const DESTINATIONS_PER_TENANT_MAX: u32 = 100_000;
+/// Bytes of a destination's settings.
+pub const SETTINGS_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a destination's credential.
+pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a description.
+pub const DESCRIPTION_BYTES_MAX: usize = 1024;
+/// Bytes of a response kept with a failed attempt.
+pub const EXCERPT_FAILED_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a response kept with a successful attempt.
+pub const EXCERPT_DELIVERED_BYTES_MAX: usize = 1024;
+/// Bytes of an attempt's error detail.
+pub const DETAIL_BYTES_MAX: usize = 1024;
+/// Attempts of a delivery that its row remembers, over all runs: older ones stay in the attempt log.
+pub const ATTEMPT_MARKS_MAX: usize = 256;
+/// Retries of any policy.
+pub const RETRIES_MAX: u32 = 50;
+/// The longest wait and the longest window of any policy.
+pub const RETRY_WINDOW_MAX: Span = Span(7 * Span::DAY.0);
+/// Attempts at one destination at a time unless it says otherwise, and at most.
+pub const DESTINATION_CONCURRENCY_DEFAULT: u32 = 16;
+/// Attempts at one destination at a time at most.
+pub const DESTINATION_CONCURRENCY_MAX: u32 = 256;
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_WINDOW: Span = Span::DAY;
+/// How long a dead letter stays.
+pub const DEAD_LETTER_RETENTION: Span = Span(14 * Span::DAY.0);
+/// Rows of a page unless asked, and at most.
+pub const PAGE_DEFAULT: usize = 50;
+/// Rows of a page at most.
+pub const PAGE_MAX: usize = 1000;

@@ -1,0 +1,126 @@
+//! The state's answers; equal on every node.
+
+use crate::ids::{DestinationNo, Epoch, EventId, LogIndex, TenantNo};
+use crate::replay::ReplayAnswer;
+use crate::shard::ShardId;
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Done; nothing to say.
+    Done,
+    /// One answer for each event, in order.
+    Events(Vec<EventAnswer>),
+    /// One answer for each attempt, in order.
+    Attempts(Vec<AttemptAnswer>),
+    /// A tenant stands.
+    Tenant {
+        /// Its number.
+        number: TenantNo,
+        /// Its version.
+        version: u64,
+    },
+    /// A destination stands.
+    Destination {
+        /// Its number.
+        number: DestinationNo,
+        /// Its version.
+        version: u64,
+        /// Its shard, whose owner must report a fence before a pause is acknowledged.
+        shard: ShardId,
+    },
+    /// A route stands.
+    Route {
+        /// Its version.
+        version: u64,
+    },
+    /// One answer for each delivery chosen, in order.
+    Replay(Vec<ReplayAnswer>),
+    /// How many shards this changed.
+    Shards(u32),
+    /// No; nothing was changed but the clock.
+    Rejected(Rejection),
+}
+
+/// The answer to one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventAnswer {
+    /// It is kept.
+    Accepted {
+        /// Under this id: the first event's, if it is a repeat.
+        event: EventId,
+        /// How many deliveries it made.
+        deliveries: u32,
+        /// Whether it was a repeat of one accepted before.
+        duplicate: bool,
+    },
+    /// The same idempotency key came with another content before.
+    KeyConflict {
+        /// The event that holds the key.
+        event: EventId,
+    },
+    /// The tenant's routing revision has moved: decide anew under a state that has applied this index.
+    RoutingMoved(LogIndex),
+    /// There is no such tenant.
+    UnknownTenant,
+}
+
+/// The answer to one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptAnswer {
+    /// On record, and the verdict was followed.
+    Effective,
+    /// On record; the verdict came too late to move anything.
+    Late,
+    /// It was on record already.
+    Repeated,
+    /// There is no such delivery.
+    Unknown,
+}
+
+/// The state's *no*.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The cluster has been initialised.
+    #[error("the cluster has already been initialised")]
+    AlreadyInitialised,
+    /// Another request made an object of this name.
+    #[error("{kind} `{id}` exists already")]
+    AlreadyExists {
+        /// What.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
+    /// There is no such object.
+    #[error("there is no {kind} `{id}`")]
+    NotFound {
+        /// What.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
+    /// A bound of the state is reached.
+    #[error("the limit of {limit} {what} is reached")]
+    LimitReached {
+        /// Of what.
+        what: String,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The batch is below the door's lowest open one, or of an earlier boot: certainly not accepted by this copy.
+    #[error("the batch was retired by its door")]
+    BatchRetired,
+    /// The object has changed in between.
+    #[error("the object is at version {present}")]
+    VersionMoved {
+        /// Its version.
+        present: u64,
+    },
+    /// The shard's epoch is another.
+    #[error("the shard is at epoch {present}")]
+    EpochMoved {
+        /// Its epoch.
+        present: Epoch,
+    },
+}
