@@ -1,0 +1,82 @@
+//! The only place where openraft's generics are spelled: what an entry carries, what it answers, who a member is.
+//!
+//! An entry's payload is bytes with a small header; they are stored and forwarded as they came, never re-encoded.
+
+use std::fmt;
+
+use bytes::Bytes;
+use openraft::EntryPayload;
+use openraft::impls::leader_id_adv;
+use pushrail_model::ids::LogIndex;
+use pushrail_model::response::Response;
+
+openraft::declare_raft_types!(
+    /// Pushrail's choice of openraft's types.
+    pub TypeConfig:
+        D = Payload,
+        R = Answers,
+        NodeId = u64,
+        Node = NodeAddresses,
+        Term = u64,
+        LeaderId = LeaderId,
+);
+
+/// Term and node of a leader.
+pub type LeaderId = leader_id_adv::LeaderId<u64, u64>;
+/// A vote, granted or not.
+pub type Vote = openraft::impls::Vote<LeaderId>;
+/// Where an entry stands, and under which leader.
+pub type LogId = openraft::impls::LogId<LeaderId>;
+/// One entry of the log.
+pub type LogEntry = openraft::Entry<LeaderId, LogPayload>;
+/// What an entry carries: nothing, batches, or a membership.
+pub type LogPayload = EntryPayload<Payload, u64, NodeAddresses>;
+/// Who votes and who learns.
+pub type Membership = openraft::Membership<u64, NodeAddresses>;
+/// A membership and the entry that made it so.
+pub type StoredMembership = openraft::StoredMembership<LeaderId, u64, NodeAddresses>;
+
+/// The bytes of one entry: header with the state's time, then the doors' batches.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(pub Bytes);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Where a member is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeAddresses {
+    /// By its peers: `host:port` of the peer gRPC listener.
+    pub peer: String,
+    /// By callers: `host:port` of the client gRPC listener.
+    pub client: String,
+    /// By operators: `host:port` of the HTTP listener.
+    pub http: String,
+}
+
+/// What applying one entry answers; empty for one that carries no batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The entry's place.
+    pub index: LogIndex,
+    /// One for each batch, in order.
+    pub batches: Vec<BatchAnswer>,
+}
+
+/// What became of one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchAnswer {
+    /// One response for each of its commands, in order.
+    Answered(Vec<Response>),
+    /// It was below its door's lowest open one, or of an earlier boot: this copy changed nothing.
+    Retired,
+}
