@@ -1,1 +1,19 @@
-//! Room under construction.
+//! The destinations: what to ask of each, and what its answer means. This crate knows no shards, retries or log;
+//! a new kind of destination never touches the replicated state.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
+
+pub mod adapter;
+pub mod guard;
+pub mod net;
+pub mod registry;
+pub mod rules;
+pub mod settings;
+pub mod sign;
+pub mod spec;
+pub mod webhooks;
+
+mod http;
+mod names;
+mod plain;
+mod retry_after;

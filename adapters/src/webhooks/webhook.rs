@@ -1,0 +1,154 @@
+//! `webhook`: the event's payload, byte for byte, as a signed POST, as the Standard Webhooks specification says.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pushrail_model::limits;
+use pushrail_model::outcome::Cause;
+use url::Url;
+
+use crate::adapter::{Adapter, Dispatch, Fault, Link};
+use crate::http::{HttpKind, HttpLink};
+use crate::net::{Net, Request};
+use crate::rules::{Class, Effects, On, Rule};
+use crate::settings::{Credential, Invalid, Settings};
+use crate::sign::standard_webhooks::Secret;
+use crate::spec::{Batch, Family, Field, Presence, Spec};
+
+/// Bytes of a URL: what receivers' servers commonly take.
+const URL_BYTES_MAX: usize = 2048;
+
+const AGENT: &str = concat!("Pushrail/", env!("CARGO_PKG_VERSION"));
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// The kind.
+pub struct Webhook;
+
+static SPEC: Spec = Spec {
+    kind: "webhook",
+    family: Family::Webhooks,
+    summary: "The payload as a signed HTTP POST, as the Standard Webhooks specification says.",
+    settings: &[Field {
+        name: "url",
+        form: "an http or https URL of at most 2048 bytes, without user name, password and fragment",
+        presence: Presence::Required,
+        docs: "Where the events are posted. Only public addresses are dialled, unless the cluster's configuration \
+               allows others.",
+        example: "https://example.com/hooks/pushrail",
+    }],
+    credential: &[Field {
+        name: "secret",
+        form: "`whsec_` and standard base64 of 24 to 64 bytes",
+        presence: Presence::Made,
+        docs: "Signs every request; the receiver verifies with the same secret.",
+        example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }],
+    batch: Batch {
+        events_max: 1,
+        bytes_max: limits::PAYLOAD_BYTES_HARD_MAX,
+    },
+    repeat: "the header webhook-id is the event's id, the same over all attempts and replays",
+    own_rules: &[Rule {
+        on: On::Status(410, 410),
+        class: Class::Permanent(Cause::Missing),
+        why: "the receiver says that it is gone for good and wants no more events",
+        effects: Effects::Disables,
+    }],
+};
+
+impl Adapter for Webhook {
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn open(
+        &self,
+        settings: &Settings,
+        credential: &Credential,
+        net: &Net,
+    ) -> Result<Arc<dyn Link>, Vec<Invalid>> {
+        let fields = settings.fields();
+        let url = fields.required("url", url);
+        let mut invalid = fields.finish();
+        let fields = credential.fields();
+        let secret = fields.required("secret", Secret::parse);
+        invalid.extend(fields.finish());
+
+        match (url, secret) {
+            (Some(url), Some(secret)) if invalid.is_empty() => Ok(Arc::new(HttpLink {
+                kind: Configured { url, secret },
+                net: net.clone(),
+            })),
+            _ => Err(invalid),
+        }
+    }
+
+    fn fill_credential(&self, credential: Credential) -> Credential {
+        if credential.has("secret") {
+            return credential;
+        }
+        credential.with("secret", Secret::generate().to_text())
+    }
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    if text.len() > URL_BYTES_MAX {
+        return Err(format!("must not be longer than {URL_BYTES_MAX} bytes"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    let why = match url.scheme() {
+        "http" | "https" if url.port() == Some(0) => "must not name port 0",
+        "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+            "must not hold a user name or password; it is shown to everybody who may see the destination"
+        }
+        "http" | "https" if url.fragment().is_some() => "must not have a fragment (#…): it is never sent",
+        "http" | "https" => return Ok(url),
+        _ => "must begin with http:// or https://",
+    };
+    Err(why.to_owned())
+}
+
+/// A webhook, configured.
+struct Configured {
+    url: Url,
+    secret: Secret,
+}
+
+impl HttpKind for Configured {
+    fn request(&self, batch: &[Dispatch<'_>]) -> Result<Request, Fault> {
+        let [dispatch] = batch else {
+            return Err(Fault::Unsendable);
+        };
+        let timestamp = dispatch.now.0 / 1_000_000;
+        let signature = self.secret.sign(&dispatch.event_id, timestamp, &dispatch.body);
+        let header = |text: &str| HeaderValue::from_str(text).map_err(|_| Fault::Unsendable);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, header(dispatch.content_type)?);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(WEBHOOK_ID, header(&dispatch.event_id)?);
+        headers.insert(WEBHOOK_TIMESTAMP, timestamp.into());
+        headers.insert(WEBHOOK_SIGNATURE, header(&signature)?);
+        Ok(Request {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers,
+            body: dispatch.body.clone(),
+        })
+    }
+
+    /// A HEAD: it proves address, connection and that something answers, and is no event to anybody.
+    fn probe(&self) -> Request {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        Request {
+            method: Method::HEAD,
+            url: self.url.clone(),
+            headers,
+            body: bytes::Bytes::new(),
+        }
+    }
+}
