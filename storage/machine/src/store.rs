@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// One sort of rows; each has keys of one form and lies in one column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// The state's clock, the cluster's identity, the next numbers. One-byte keys.
+    /// The state's clock, the cluster's identity, each partition's next tenant number: one byte, then the partition.
     Meta,
     /// partition, tenant number → tenant.
     Tenants,
@@ -196,6 +196,14 @@ pub enum StoreError {
         table: Table,
         /// Its key, in hex.
         key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// An entry of the log is not what was proposed.
+    #[error("log entry {index} is damaged: {what}")]
+    DamagedEntry {
+        /// Which entry.
+        index: u64,
         /// What is wrong with it.
         what: String,
     },

@@ -1,0 +1,58 @@
+//! `PutTenant`: makes a tenant.
+
+use pushrail_model::command::PutTenant;
+use pushrail_model::ids::TenantNo;
+use pushrail_model::response::Response;
+use pushrail_model::shard::Partition;
+use pushrail_model::tenant::Tenant;
+
+use crate::context::Context;
+use crate::keys::{NextTenantKey, TenantNameKey};
+use crate::reject;
+use crate::store::StoreError;
+use crate::tables;
+use crate::tables::cluster::NextTenant;
+use crate::tables::names::{self, TenantPlace};
+
+/// The version of what was just made.
+const FIRST_VERSION: u64 = 1;
+
+pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Result<Response, StoreError> {
+    if let Some(tenant) = names::tenant(context.txn, &command.id)? {
+        return Ok(if reject::repeats(&command.request_id, &tenant.request_id) {
+            Response::Tenant {
+                number: tenant.number,
+                version: FIRST_VERSION,
+            }
+        } else {
+            reject::already_exists("tenant", &command.id)
+        });
+    }
+
+    let partition = Partition::of(&command.id);
+    let next_key = NextTenantKey { partition };
+    let number = tables::get(context.txn, &next_key)?.map_or(TenantNo(1), |NextTenant(number)| number);
+    tables::put(context.txn, &next_key, &NextTenant(TenantNo(number.0 + 1)));
+    let name = TenantNameKey {
+        id: command.id.clone(),
+    };
+    tables::put(context.txn, &name, &TenantPlace { partition, number });
+    let tenant = Tenant {
+        id: command.id.clone(),
+        number,
+        description: command.description.clone(),
+        routing_revision: context.index,
+        version: FIRST_VERSION,
+        created: context.now,
+        request_id: command.request_id.clone(),
+        destinations: 0,
+        routes: 0,
+        next_destination: 1,
+        next_route: 1,
+    };
+    context.put_tenant(partition, &tenant);
+    Ok(Response::Tenant {
+        number,
+        version: FIRST_VERSION,
+    })
+}

@@ -1,0 +1,58 @@
+//! `SetDestinationState`: a person pauses or resumes a destination. While it is held, the windows of its deliveries
+//! stand still.
+
+use pushrail_model::command::{SetDestinationState, WantedState};
+use pushrail_model::destination::{Destination, DestinationState};
+use pushrail_model::response::Response;
+use pushrail_model::shard::Partition;
+
+use crate::context::Context;
+use crate::reject;
+use crate::store::StoreError;
+use crate::tables::names;
+
+pub(super) fn handle(
+    context: &mut Context<'_, '_>,
+    command: &SetDestinationState,
+) -> Result<Response, StoreError> {
+    let Some(tenant) = names::tenant(context.txn, &command.tenant)? else {
+        return Ok(reject::not_found("tenant", &command.tenant));
+    };
+    let partition = Partition::of(&tenant.id);
+    let named = names::destination(context.txn, partition, tenant.number, &command.destination)?;
+    let Some(mut destination) = named else {
+        return Ok(reject::not_found("destination", &command.destination));
+    };
+    let wanted = match command.wanted {
+        WantedState::Active => DestinationState::Active,
+        WantedState::Paused => DestinationState::Paused,
+    };
+    let repeated = reject::repeats(&command.request_id, &destination.state_request_id);
+    if repeated || destination.state == wanted {
+        return Ok(stands(&destination));
+    }
+
+    destination.held = match wanted {
+        DestinationState::Active => destination.held_until(context.now),
+        DestinationState::Paused | DestinationState::Disabled { .. } => destination.held,
+    };
+    destination.held_since = match wanted {
+        DestinationState::Active => None,
+        DestinationState::Paused | DestinationState::Disabled { .. } => {
+            destination.held_since.or(Some(context.now))
+        }
+    };
+    destination.state = wanted;
+    destination.version += 1;
+    destination.state_request_id = command.request_id.clone();
+    context.put_destination(partition, tenant.number, &destination);
+    Ok(stands(&destination))
+}
+
+fn stands(destination: &Destination) -> Response {
+    Response::Destination {
+        number: destination.number,
+        version: destination.version,
+        shard: destination.shard,
+    }
+}

@@ -1,0 +1,77 @@
+//! `StartReplay`: chosen dead letters run again, in this command. Each gets a run of its own; its attempts so far
+//! stay on record.
+
+use pushrail_model::command::StartReplay;
+use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::limits;
+use pushrail_model::replay::{Replay, ReplayAnswer};
+use pushrail_model::response::Response;
+use pushrail_model::shard::Partition;
+
+use crate::context::Context;
+use crate::keys::{DestinationKey, Key, ReplayKey};
+use crate::lifecycle;
+use crate::reject;
+use crate::store::StoreError;
+use crate::tables::{self, damaged, names};
+
+pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Result<Response, StoreError> {
+    let Some(tenant) = names::tenant(context.txn, &command.tenant)? else {
+        return Ok(reject::not_found("tenant", &command.tenant));
+    };
+    let key = ReplayKey {
+        partition: Partition::of(&tenant.id),
+        tenant: tenant.number,
+        request_id: command.request_id.clone(),
+    };
+    let named = !command.request_id.is_empty();
+    if named && let Some(replay) = tables::get(context.txn, &key)? {
+        return Ok(Response::Replay(replay.answers));
+    }
+    if command.deliveries.len() > limits::COMMAND_REPLAYS_MAX {
+        let limit = u64::try_from(limits::COMMAND_REPLAYS_MAX).unwrap_or(u64::MAX);
+        return Ok(reject::limit_reached("deliveries in a replay", limit));
+    }
+
+    let answers = command
+        .deliveries
+        .iter()
+        .map(|delivery| {
+            if (delivery.partition, delivery.tenant) == (key.partition, key.tenant) {
+                run_again(context, delivery)
+            } else {
+                Ok(ReplayAnswer::Unknown)
+            }
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if named {
+        let replay = Replay {
+            request_id: command.request_id.clone(),
+            started: context.now,
+            answers: answers.clone(),
+        };
+        tables::put(context.txn, &key, &replay);
+    }
+    Ok(Response::Replay(answers))
+}
+
+fn run_again(context: &mut Context<'_, '_>, key: &DeliveryKey) -> Result<ReplayAnswer, StoreError> {
+    let Some(delivery) = tables::get(context.txn, key)? else {
+        return Ok(ReplayAnswer::Unknown);
+    };
+    match delivery.state {
+        DeliveryState::Dead { .. } => {
+            let lane = context.lane(key.partition, key.tenant, key.destination)?;
+            let lane = lane.ok_or_else(|| {
+                damaged(
+                    DestinationKey::TABLE,
+                    &key.encode(),
+                    "a delivery stands without its destination",
+                )
+            })?;
+            lifecycle::run_again(context, lane, key, delivery);
+            Ok(ReplayAnswer::Started)
+        }
+        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } => Ok(ReplayAnswer::NotDead),
+    }
+}

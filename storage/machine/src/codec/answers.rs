@@ -1,0 +1,174 @@
+//! Responses and rejections.
+
+use pushrail_model::ids::{DestinationNo, Epoch, LogIndex, TenantNo};
+use pushrail_model::replay::ReplayAnswer;
+use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
+
+use crate::answers::Answers;
+use crate::codec::error::DecodeError;
+use crate::codec::proto;
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, present, required, shard, wire_enum};
+
+wire_enum!(AttemptAnswer, AttemptAnswer, "attempt answer", { Effective, Late, Repeated, Unknown });
+wire_enum!(ReplayAnswer, ReplayAnswer, "replay answer", { Started, NotDead, Unknown });
+
+impl Wire for Answers {
+    type Message = proto::Answers;
+
+    fn to_wire(&self) -> proto::Answers {
+        proto::Answers {
+            index: self.index.0,
+            responses: all_to_wire(&self.responses),
+        }
+    }
+
+    fn from_wire(message: proto::Answers) -> Result<Self, DecodeError> {
+        Ok(Self {
+            index: LogIndex(message.index),
+            responses: all_from_wire(message.responses)?,
+        })
+    }
+}
+
+impl Wire for Response {
+    type Message = proto::Response;
+
+    fn to_wire(&self) -> proto::Response {
+        use proto::response::Response as Kind;
+        proto::Response {
+            response: Some(match self {
+                Self::Done => Kind::Done(proto::Done {}),
+                Self::Events(answers) => Kind::Events(proto::EventAnswers {
+                    answers: all_to_wire(answers),
+                }),
+                Self::Attempts(answers) => Kind::Attempts(proto::AttemptAnswers {
+                    answers: all_to_wire(answers),
+                }),
+                Self::Tenant { number, version } => Kind::Tenant(proto::TenantStands {
+                    number: number.0,
+                    version: *version,
+                }),
+                Self::Destination {
+                    number,
+                    version,
+                    shard,
+                } => Kind::Destination(proto::DestinationStands {
+                    number: number.0,
+                    version: *version,
+                    shard: shard.number().into(),
+                }),
+                Self::Route { version } => Kind::Route(proto::RouteStands { version: *version }),
+                Self::Replay(answers) => Kind::Replay(proto::ReplayAnswers {
+                    answers: all_to_wire(answers),
+                }),
+                Self::Shards(count) => Kind::Shards(*count),
+                Self::Rejected(rejection) => Kind::Rejected(rejection.to_wire()),
+            }),
+        }
+    }
+
+    fn from_wire(message: proto::Response) -> Result<Self, DecodeError> {
+        use proto::response::Response as Kind;
+        Ok(match present(message.response, "response")? {
+            Kind::Done(proto::Done {}) => Self::Done,
+            Kind::Events(events) => Self::Events(all_from_wire(events.answers)?),
+            Kind::Attempts(attempts) => Self::Attempts(all_from_wire(attempts.answers)?),
+            Kind::Tenant(tenant) => Self::Tenant {
+                number: TenantNo(tenant.number),
+                version: tenant.version,
+            },
+            Kind::Destination(destination) => Self::Destination {
+                number: DestinationNo(destination.number),
+                version: destination.version,
+                shard: shard(destination.shard)?,
+            },
+            Kind::Route(route) => Self::Route {
+                version: route.version,
+            },
+            Kind::Replay(replay) => Self::Replay(all_from_wire(replay.answers)?),
+            Kind::Shards(count) => Self::Shards(count),
+            Kind::Rejected(rejection) => Self::Rejected(Rejection::from_wire(rejection)?),
+        })
+    }
+}
+
+impl Wire for EventAnswer {
+    type Message = proto::EventAnswer;
+
+    fn to_wire(&self) -> proto::EventAnswer {
+        use proto::event_answer::Answer;
+        proto::EventAnswer {
+            answer: Some(match self {
+                Self::Accepted {
+                    event,
+                    deliveries,
+                    duplicate,
+                } => Answer::Accepted(proto::Accepted {
+                    event: Some(event.to_wire()),
+                    deliveries: *deliveries,
+                    duplicate: *duplicate,
+                }),
+                Self::KeyConflict { event } => Answer::KeyConflict(event.to_wire()),
+                Self::RoutingMoved(index) => Answer::RoutingMoved(index.0),
+                Self::UnknownTenant => Answer::UnknownTenant(proto::UnknownTenant {}),
+            }),
+        }
+    }
+
+    fn from_wire(message: proto::EventAnswer) -> Result<Self, DecodeError> {
+        use proto::event_answer::Answer;
+        Ok(match present(message.answer, "event answer")? {
+            Answer::Accepted(accepted) => Self::Accepted {
+                event: required(accepted.event, "event")?,
+                deliveries: accepted.deliveries,
+                duplicate: accepted.duplicate,
+            },
+            Answer::KeyConflict(event) => Self::KeyConflict {
+                event: Wire::from_wire(event)?,
+            },
+            Answer::RoutingMoved(index) => Self::RoutingMoved(LogIndex(index)),
+            Answer::UnknownTenant(proto::UnknownTenant {}) => Self::UnknownTenant,
+        })
+    }
+}
+
+impl Wire for Rejection {
+    type Message = proto::Rejection;
+
+    fn to_wire(&self) -> proto::Rejection {
+        use proto::rejection::Rejection as Kind;
+        let named = |kind: &String, id: &String| proto::NamedObject {
+            kind: kind.clone(),
+            id: id.clone(),
+        };
+        proto::Rejection {
+            rejection: Some(match self {
+                Self::AlreadyInitialised => Kind::AlreadyInitialised(proto::AlreadyInitialised {}),
+                Self::AlreadyExists { kind, id } => Kind::AlreadyExists(named(kind, id)),
+                Self::NotFound { kind, id } => Kind::NotFound(named(kind, id)),
+                Self::LimitReached { what, limit } => Kind::LimitReached(proto::LimitReached {
+                    what: what.clone(),
+                    limit: *limit,
+                }),
+                Self::BatchRetired => Kind::BatchRetired(proto::BatchRetired {}),
+                Self::VersionMoved { present } => Kind::VersionMoved(*present),
+                Self::EpochMoved { present } => Kind::EpochMoved(present.0),
+            }),
+        }
+    }
+
+    fn from_wire(message: proto::Rejection) -> Result<Self, DecodeError> {
+        use proto::rejection::Rejection as Kind;
+        Ok(match present(message.rejection, "rejection")? {
+            Kind::AlreadyInitialised(proto::AlreadyInitialised {}) => Self::AlreadyInitialised,
+            Kind::AlreadyExists(proto::NamedObject { kind, id }) => Self::AlreadyExists { kind, id },
+            Kind::NotFound(proto::NamedObject { kind, id }) => Self::NotFound { kind, id },
+            Kind::LimitReached(proto::LimitReached { what, limit }) => Self::LimitReached { what, limit },
+            Kind::BatchRetired(proto::BatchRetired {}) => Self::BatchRetired,
+            Kind::VersionMoved(present) => Self::VersionMoved { present },
+            Kind::EpochMoved(epoch) => Self::EpochMoved {
+                present: Epoch(epoch),
+            },
+        })
+    }
+}

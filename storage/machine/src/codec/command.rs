@@ -1,0 +1,322 @@
+//! Batches and their commands.
+
+use pushrail_model::command::{
+    AcceptEvents, AssignShards, Batch, Command, InitCluster, MoveKind, PutDestination, PutRoute, PutTenant,
+    RecordAttempts, ReleaseShards, SetDestinationState, ShardMove, StartReplay, WantedState,
+};
+use pushrail_model::ids::{BatchNumber, BootId, Epoch, NodeId};
+use pushrail_model::shard::ShardId;
+
+use crate::codec::error::DecodeError;
+use crate::codec::proto;
+use crate::codec::wire::{
+    Wire, all_from_wire, all_to_wire, halves, parsed, partition, required, shard, whole, wire_enum,
+};
+
+wire_enum!(WantedState, WantedState, "wanted state", { Active, Paused });
+wire_enum!(MoveKind, MoveKind, "kind of move", { Give, Ask });
+
+impl Wire for Batch {
+    type Message = proto::Batch;
+
+    fn to_wire(&self) -> proto::Batch {
+        proto::Batch {
+            node: self.node.0,
+            boot: self.boot.0,
+            number: self.number.0,
+            lowest_open: self.lowest_open.0,
+            commands: all_to_wire(&self.commands),
+        }
+    }
+
+    fn from_wire(message: proto::Batch) -> Result<Self, DecodeError> {
+        let commands = message.commands.into_iter().enumerate();
+        Ok(Self {
+            node: NodeId(message.node),
+            boot: BootId(message.boot),
+            number: BatchNumber(message.number),
+            lowest_open: BatchNumber(message.lowest_open),
+            commands: commands
+                .map(|(place, command)| match command.command {
+                    Some(kind) => command_from_wire(kind),
+                    // prost leaves out a choice that it does not know.
+                    None => Err(DecodeError::UnknownCommand { place }),
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn command_from_wire(kind: proto::command::Command) -> Result<Command, DecodeError> {
+    use proto::command::Command as Kind;
+    Ok(match kind {
+        Kind::InitCluster(message) => Command::InitCluster(Wire::from_wire(message)?),
+        Kind::AcceptEvents(message) => Command::AcceptEvents(Wire::from_wire(message)?),
+        Kind::RecordAttempts(message) => Command::RecordAttempts(Wire::from_wire(message)?),
+        Kind::PutTenant(message) => Command::PutTenant(Wire::from_wire(message)?),
+        Kind::PutDestination(message) => Command::PutDestination(Wire::from_wire(message)?),
+        Kind::SetDestinationState(message) => Command::SetDestinationState(Wire::from_wire(message)?),
+        Kind::PutRoute(message) => Command::PutRoute(Wire::from_wire(message)?),
+        Kind::StartReplay(message) => Command::StartReplay(Wire::from_wire(message)?),
+        Kind::AssignShards(message) => Command::AssignShards(Wire::from_wire(message)?),
+        Kind::ReleaseShards(message) => Command::ReleaseShards(Wire::from_wire(message)?),
+    })
+}
+
+impl Wire for Command {
+    type Message = proto::Command;
+
+    fn to_wire(&self) -> proto::Command {
+        use proto::command::Command as Kind;
+        proto::Command {
+            command: Some(match self {
+                Self::InitCluster(command) => Kind::InitCluster(command.to_wire()),
+                Self::AcceptEvents(command) => Kind::AcceptEvents(command.to_wire()),
+                Self::RecordAttempts(command) => Kind::RecordAttempts(command.to_wire()),
+                Self::PutTenant(command) => Kind::PutTenant(command.to_wire()),
+                Self::PutDestination(command) => Kind::PutDestination(command.to_wire()),
+                Self::SetDestinationState(command) => Kind::SetDestinationState(command.to_wire()),
+                Self::PutRoute(command) => Kind::PutRoute(command.to_wire()),
+                Self::StartReplay(command) => Kind::StartReplay(command.to_wire()),
+                Self::AssignShards(command) => Kind::AssignShards(command.to_wire()),
+                Self::ReleaseShards(command) => Kind::ReleaseShards(command.to_wire()),
+            }),
+        }
+    }
+
+    fn from_wire(message: proto::Command) -> Result<Self, DecodeError> {
+        match message.command {
+            Some(kind) => command_from_wire(kind),
+            None => Err(DecodeError::UnknownCommand { place: 0 }),
+        }
+    }
+}
+
+impl Wire for InitCluster {
+    type Message = proto::InitCluster;
+
+    fn to_wire(&self) -> proto::InitCluster {
+        let (cluster_high, cluster_low) = halves(self.cluster);
+        proto::InitCluster {
+            cluster_high,
+            cluster_low,
+            hash_key: self.hash_key,
+        }
+    }
+
+    fn from_wire(message: proto::InitCluster) -> Result<Self, DecodeError> {
+        Ok(Self {
+            cluster: whole(message.cluster_high, message.cluster_low),
+            hash_key: message.hash_key,
+        })
+    }
+}
+
+impl Wire for AcceptEvents {
+    type Message = proto::AcceptEvents;
+
+    fn to_wire(&self) -> proto::AcceptEvents {
+        proto::AcceptEvents {
+            partition: self.partition.number().into(),
+            events: all_to_wire(&self.events),
+        }
+    }
+
+    fn from_wire(message: proto::AcceptEvents) -> Result<Self, DecodeError> {
+        Ok(Self {
+            partition: partition(message.partition)?,
+            events: all_from_wire(message.events)?,
+        })
+    }
+}
+
+impl Wire for RecordAttempts {
+    type Message = proto::RecordAttempts;
+
+    fn to_wire(&self) -> proto::RecordAttempts {
+        proto::RecordAttempts {
+            partition: self.partition.number().into(),
+            attempts: all_to_wire(&self.attempts),
+        }
+    }
+
+    fn from_wire(message: proto::RecordAttempts) -> Result<Self, DecodeError> {
+        Ok(Self {
+            partition: partition(message.partition)?,
+            attempts: all_from_wire(message.attempts)?,
+        })
+    }
+}
+
+impl Wire for PutTenant {
+    type Message = proto::PutTenant;
+
+    fn to_wire(&self) -> proto::PutTenant {
+        proto::PutTenant {
+            id: self.id.to_string(),
+            description: self.description.clone(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    fn from_wire(message: proto::PutTenant) -> Result<Self, DecodeError> {
+        Ok(Self {
+            id: parsed(&message.id, "tenant id")?,
+            description: message.description,
+            request_id: message.request_id,
+        })
+    }
+}
+
+impl Wire for PutDestination {
+    type Message = proto::PutDestination;
+
+    fn to_wire(&self) -> proto::PutDestination {
+        proto::PutDestination {
+            tenant: self.tenant.to_string(),
+            id: self.id.to_string(),
+            spec: Some(self.spec.to_wire()),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    fn from_wire(message: proto::PutDestination) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: parsed(&message.tenant, "tenant id")?,
+            id: parsed(&message.id, "destination id")?,
+            spec: required(message.spec, "destination spec")?,
+            request_id: message.request_id,
+        })
+    }
+}
+
+impl Wire for SetDestinationState {
+    type Message = proto::SetDestinationState;
+
+    fn to_wire(&self) -> proto::SetDestinationState {
+        proto::SetDestinationState {
+            tenant: self.tenant.to_string(),
+            destination: self.destination.to_string(),
+            wanted: self.wanted.to_wire(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    fn from_wire(message: proto::SetDestinationState) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: parsed(&message.tenant, "tenant id")?,
+            destination: parsed(&message.destination, "destination id")?,
+            wanted: WantedState::from_wire(message.wanted)?,
+            request_id: message.request_id,
+        })
+    }
+}
+
+impl Wire for PutRoute {
+    type Message = proto::PutRoute;
+
+    fn to_wire(&self) -> proto::PutRoute {
+        proto::PutRoute {
+            tenant: self.tenant.to_string(),
+            id: self.id.to_string(),
+            pattern: self.pattern.to_string(),
+            destination: self.destination.to_string(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    fn from_wire(message: proto::PutRoute) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: parsed(&message.tenant, "tenant id")?,
+            id: parsed(&message.id, "route id")?,
+            pattern: parsed(&message.pattern, "pattern")?,
+            destination: parsed(&message.destination, "destination id")?,
+            request_id: message.request_id,
+        })
+    }
+}
+
+impl Wire for StartReplay {
+    type Message = proto::StartReplay;
+
+    fn to_wire(&self) -> proto::StartReplay {
+        proto::StartReplay {
+            tenant: self.tenant.to_string(),
+            request_id: self.request_id.clone(),
+            deliveries: all_to_wire(&self.deliveries),
+        }
+    }
+
+    fn from_wire(message: proto::StartReplay) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: parsed(&message.tenant, "tenant id")?,
+            request_id: message.request_id,
+            deliveries: all_from_wire(message.deliveries)?,
+        })
+    }
+}
+
+impl Wire for ShardMove {
+    type Message = proto::ShardMove;
+
+    fn to_wire(&self) -> proto::ShardMove {
+        proto::ShardMove {
+            shard: self.shard.number().into(),
+            from_epoch: self.from_epoch.0,
+            to: self.to.0,
+            how: self.how.to_wire(),
+        }
+    }
+
+    fn from_wire(message: proto::ShardMove) -> Result<Self, DecodeError> {
+        Ok(Self {
+            shard: shard(message.shard)?,
+            from_epoch: Epoch(message.from_epoch),
+            to: NodeId(message.to),
+            how: MoveKind::from_wire(message.how)?,
+        })
+    }
+}
+
+impl Wire for AssignShards {
+    type Message = proto::AssignShards;
+
+    fn to_wire(&self) -> proto::AssignShards {
+        proto::AssignShards {
+            moves: all_to_wire(&self.moves),
+        }
+    }
+
+    fn from_wire(message: proto::AssignShards) -> Result<Self, DecodeError> {
+        Ok(Self {
+            moves: all_from_wire(message.moves)?,
+        })
+    }
+}
+
+impl Wire for ReleaseShards {
+    type Message = proto::ReleaseShards;
+
+    fn to_wire(&self) -> proto::ReleaseShards {
+        let held = |(shard, epoch): &(ShardId, Epoch)| proto::HeldShard {
+            shard: shard.number().into(),
+            epoch: epoch.0,
+        };
+        proto::ReleaseShards {
+            node: self.node.0,
+            shards: self.shards.iter().map(held).collect(),
+        }
+    }
+
+    fn from_wire(message: proto::ReleaseShards) -> Result<Self, DecodeError> {
+        let held = |held: proto::HeldShard| Ok((shard(held.shard)?, Epoch(held.epoch)));
+        Ok(Self {
+            node: NodeId(message.node),
+            shards: message
+                .shards
+                .into_iter()
+                .map(held)
+                .collect::<Result<_, DecodeError>>()?,
+        })
+    }
+}

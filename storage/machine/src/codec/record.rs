@@ -1,0 +1,188 @@
+//! The tables' own rows: what the model has no word for.
+
+use bytes::Bytes;
+use prost::Message;
+
+use pushrail_model::event::{Event, NewEvent};
+use pushrail_model::ids::{BatchNumber, BootId, DestinationNo, EventId, TenantNo};
+use pushrail_model::time::Timestamp;
+
+use crate::codec::error::DecodeError;
+use crate::codec::proto;
+use crate::codec::wire::{Wire, halves, partition, required, whole};
+use crate::tables::cluster::{Clock, ClusterRow, NextTenant};
+use crate::tables::counts::{DestinationCounts, ShardCount};
+use crate::tables::doors::DoorHead;
+use crate::tables::idempotency::KeptKey;
+use crate::tables::names::{DestinationPlace, TenantPlace};
+
+/// An event's row; its place stands in the key.
+pub(crate) fn encode_event(new: &NewEvent, accepted: Timestamp) -> Bytes {
+    let row = proto::Event {
+        new: Some(new.to_wire()),
+        accepted: accepted.0,
+    };
+    row.encode_to_vec().into()
+}
+
+/// Reads what [`encode_event`] wrote.
+pub(crate) fn decode_event(id: EventId, bytes: Bytes) -> Result<Event, DecodeError> {
+    let row = proto::Event::decode(bytes)?;
+    Ok(Event {
+        id,
+        new: required(row.new, "event")?,
+        accepted: Timestamp(row.accepted),
+    })
+}
+
+impl Wire for Clock {
+    type Message = proto::Clock;
+
+    fn to_wire(&self) -> proto::Clock {
+        proto::Clock { now: self.0.0 }
+    }
+
+    fn from_wire(message: proto::Clock) -> Result<Self, DecodeError> {
+        Ok(Self(Timestamp(message.now)))
+    }
+}
+
+impl Wire for ClusterRow {
+    type Message = proto::Cluster;
+
+    fn to_wire(&self) -> proto::Cluster {
+        let (cluster_high, cluster_low) = halves(self.cluster);
+        proto::Cluster {
+            cluster_high,
+            cluster_low,
+            hash_key: self.hash_key,
+            created: self.created.0,
+        }
+    }
+
+    fn from_wire(message: proto::Cluster) -> Result<Self, DecodeError> {
+        Ok(Self {
+            cluster: whole(message.cluster_high, message.cluster_low),
+            hash_key: message.hash_key,
+            created: Timestamp(message.created),
+        })
+    }
+}
+
+impl Wire for NextTenant {
+    type Message = proto::NextTenant;
+
+    fn to_wire(&self) -> proto::NextTenant {
+        proto::NextTenant { number: self.0.0 }
+    }
+
+    fn from_wire(message: proto::NextTenant) -> Result<Self, DecodeError> {
+        Ok(Self(TenantNo(message.number)))
+    }
+}
+
+impl Wire for TenantPlace {
+    type Message = proto::TenantPlace;
+
+    fn to_wire(&self) -> proto::TenantPlace {
+        proto::TenantPlace {
+            partition: self.partition.number().into(),
+            number: self.number.0,
+        }
+    }
+
+    fn from_wire(message: proto::TenantPlace) -> Result<Self, DecodeError> {
+        Ok(Self {
+            partition: partition(message.partition)?,
+            number: TenantNo(message.number),
+        })
+    }
+}
+
+impl Wire for DestinationPlace {
+    type Message = proto::DestinationPlace;
+
+    fn to_wire(&self) -> proto::DestinationPlace {
+        proto::DestinationPlace { number: self.0.0 }
+    }
+
+    fn from_wire(message: proto::DestinationPlace) -> Result<Self, DecodeError> {
+        Ok(Self(DestinationNo(message.number)))
+    }
+}
+
+impl Wire for DoorHead {
+    type Message = proto::DoorHead;
+
+    fn to_wire(&self) -> proto::DoorHead {
+        proto::DoorHead {
+            boot: self.boot.0,
+            lowest_open: self.lowest_open.0,
+        }
+    }
+
+    fn from_wire(message: proto::DoorHead) -> Result<Self, DecodeError> {
+        Ok(Self {
+            boot: BootId(message.boot),
+            lowest_open: BatchNumber(message.lowest_open),
+        })
+    }
+}
+
+impl Wire for KeptKey {
+    type Message = proto::KeptKey;
+
+    fn to_wire(&self) -> proto::KeptKey {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
+        proto::KeptKey {
+            key: self.key.clone(),
+            content_hash_high,
+            content_hash_low,
+            event: Some(self.event.to_wire()),
+            deliveries: self.deliveries,
+            accepted: self.accepted.0,
+        }
+    }
+
+    fn from_wire(message: proto::KeptKey) -> Result<Self, DecodeError> {
+        Ok(Self {
+            key: message.key,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
+            event: required(message.event, "event")?,
+            deliveries: message.deliveries,
+            accepted: Timestamp(message.accepted),
+        })
+    }
+}
+
+impl Wire for DestinationCounts {
+    type Message = proto::DestinationCounts;
+
+    fn to_wire(&self) -> proto::DestinationCounts {
+        proto::DestinationCounts {
+            scheduled: self.scheduled,
+            dead: self.dead,
+            delivered: self.delivered,
+        }
+    }
+
+    fn from_wire(message: proto::DestinationCounts) -> Result<Self, DecodeError> {
+        Ok(Self {
+            scheduled: message.scheduled,
+            dead: message.dead,
+            delivered: message.delivered,
+        })
+    }
+}
+
+impl Wire for ShardCount {
+    type Message = proto::ShardCount;
+
+    fn to_wire(&self) -> proto::ShardCount {
+        proto::ShardCount { scheduled: self.0 }
+    }
+
+    fn from_wire(message: proto::ShardCount) -> Result<Self, DecodeError> {
+        Ok(Self(message.scheduled))
+    }
+}

@@ -1,0 +1,185 @@
+//! What the handlers of one entry share: the pending writes, the entry's place and time, the hints it gives, and what
+//! they have read already. A tenant's or destination's row is read once for an entry, however many events name it.
+//! Invariant: whoever writes a tenant, destination or ownership does it here, so that nothing remembered is stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pushrail_model::command::{Hint, QueueKey};
+use pushrail_model::destination::Destination;
+use pushrail_model::ids::{DestinationNo, Epoch, EventSeq, LogIndex, TenantNo};
+use pushrail_model::shard::{Ownership, Partition, ShardId};
+use pushrail_model::tenant::Tenant;
+use pushrail_model::time::{Span, Timestamp};
+
+use crate::keys::{AssignmentKey, DestinationKey, TenantKey};
+use crate::store::StoreError;
+use crate::tables;
+use crate::tally::Tally;
+use crate::txn::Txn;
+
+/// What a delivery needs to know of its destination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    /// Where it is queued.
+    pub(crate) queue: QueueKey,
+    /// How long the destination has been held up to now.
+    pub(crate) held: Span,
+}
+
+/// What the handlers of one entry share.
+pub(crate) struct Context<'t, 'b> {
+    /// The pending writes.
+    pub(crate) txn: &'t mut Txn<'b>,
+    /// The entry's place in the log.
+    pub(crate) index: LogIndex,
+    /// The state's time.
+    pub(crate) now: Timestamp,
+    /// What the entry adds to the counters; written by `lifecycle` alone.
+    pub(crate) tally: Tally,
+    events: u32,
+    revisions: BTreeMap<(Partition, TenantNo), Option<LogIndex>>,
+    lanes: BTreeMap<(Partition, TenantNo, DestinationNo), Option<Lane>>,
+    epochs: BTreeMap<ShardId, Epoch>,
+    due: BTreeMap<QueueKey, Timestamp>,
+    changed: BTreeSet<QueueKey>,
+    moved: BTreeSet<ShardId>,
+}
+
+impl<'t, 'b> Context<'t, 'b> {
+    /// For the entry at `index`, at the state's time `now`.
+    pub(crate) fn new(txn: &'t mut Txn<'b>, index: LogIndex, now: Timestamp) -> Self {
+        Self {
+            txn,
+            index,
+            now,
+            tally: Tally::default(),
+            events: 0,
+            revisions: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            due: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            moved: BTreeSet::new(),
+        }
+    }
+
+    /// The place of the next event of this entry.
+    pub(crate) fn next_seq(&mut self) -> EventSeq {
+        let seq = EventSeq {
+            index: self.index.0,
+            position: self.events,
+        };
+        self.events += 1;
+        seq
+    }
+
+    /// The routing revision of a tenant; `None` where there is no such tenant.
+    pub(crate) fn routing_revision(
+        &mut self,
+        partition: Partition,
+        tenant: TenantNo,
+    ) -> Result<Option<LogIndex>, StoreError> {
+        if let Some(known) = self.revisions.get(&(partition, tenant)) {
+            return Ok(*known);
+        }
+        let row = tables::get(self.txn, &TenantKey { partition, tenant })?;
+        let revision = row.map(|tenant| tenant.routing_revision);
+        self.revisions.insert((partition, tenant), revision);
+        Ok(revision)
+    }
+
+    /// What deliveries need to know of a destination; `None` where there is no such destination.
+    pub(crate) fn lane(
+        &mut self,
+        partition: Partition,
+        tenant: TenantNo,
+        destination: DestinationNo,
+    ) -> Result<Option<Lane>, StoreError> {
+        if let Some(known) = self.lanes.get(&(partition, tenant, destination)) {
+            return Ok(*known);
+        }
+        let key = DestinationKey {
+            partition,
+            tenant,
+            destination,
+        };
+        let row = tables::get(self.txn, &key)?;
+        let lane = row.map(|destination| self.lane_of(tenant, &destination));
+        self.lanes.insert((partition, tenant, destination), lane);
+        Ok(lane)
+    }
+
+    /// The present epoch of a shard; 0 where it never had an owner.
+    pub(crate) fn epoch(&mut self, shard: ShardId) -> Result<Epoch, StoreError> {
+        if let Some(known) = self.epochs.get(&shard) {
+            return Ok(*known);
+        }
+        let row = tables::get(self.txn, &AssignmentKey { shard })?;
+        let epoch = row.map_or(Epoch(0), |ownership| ownership.epoch);
+        self.epochs.insert(shard, epoch);
+        Ok(epoch)
+    }
+
+    /// Writes a tenant.
+    pub(crate) fn put_tenant(&mut self, partition: Partition, tenant: &Tenant) {
+        let key = TenantKey {
+            partition,
+            tenant: tenant.number,
+        };
+        tables::put(self.txn, &key, tenant);
+        self.revisions
+            .insert((partition, tenant.number), Some(tenant.routing_revision));
+    }
+
+    /// Writes a destination, and tells those who deliver to it.
+    pub(crate) fn put_destination(
+        &mut self,
+        partition: Partition,
+        tenant: TenantNo,
+        destination: &Destination,
+    ) {
+        let key = DestinationKey {
+            partition,
+            tenant,
+            destination: destination.number,
+        };
+        tables::put(self.txn, &key, destination);
+        let lane = self.lane_of(tenant, destination);
+        self.lanes
+            .insert((partition, tenant, destination.number), Some(lane));
+        self.changed.insert(lane.queue);
+    }
+
+    /// Writes who owns a shard, and tells the nodes.
+    pub(crate) fn put_ownership(&mut self, shard: ShardId, ownership: &Ownership) {
+        tables::put(self.txn, &AssignmentKey { shard }, ownership);
+        self.epochs.insert(shard, ownership.epoch);
+        self.moved.insert(shard);
+    }
+
+    /// Tells the owner that something of `queue` is due at `due`.
+    pub(crate) fn hint_due(&mut self, queue: QueueKey, due: Timestamp) {
+        let earliest = self.due.entry(queue).or_insert(due);
+        *earliest = due.min(*earliest);
+    }
+
+    /// Writes the counters and gives the hints: one for each queue, with its earliest due time.
+    pub(crate) fn finish(self) -> Result<Vec<Hint>, StoreError> {
+        self.tally.write(self.txn)?;
+        let changed = self.changed.into_iter().map(|queue| Hint::Destination { queue });
+        let moved = self.moved.into_iter().map(Hint::Shard);
+        let due = self.due.into_iter().map(|(queue, due)| Hint::Due { queue, due });
+        Ok(moved.chain(changed).chain(due).collect())
+    }
+
+    fn lane_of(&self, tenant: TenantNo, destination: &Destination) -> Lane {
+        Lane {
+            queue: QueueKey {
+                shard: destination.shard,
+                tenant,
+                destination: destination.number,
+            },
+            held: destination.held_until(self.now),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Events. The key holds the event's place, so the value does not repeat it.
+
+use pushrail_model::event::{Event, NewEvent};
+use pushrail_model::ids::{EventId, TenantNo};
+use pushrail_model::time::Timestamp;
+
+use crate::codec::{decode_event, encode_event};
+use crate::keys::{EventKey, Key};
+use crate::store::{Read, StoreError};
+use crate::tables::unreadable;
+use crate::txn::Txn;
+
+/// Keeps an event.
+pub(crate) fn put(txn: &mut Txn<'_>, id: EventId, new: &NewEvent, accepted: Timestamp) {
+    let key = EventKey::of(new.tenant, id);
+    txn.put(EventKey::TABLE, key.encode(), encode_event(new, accepted));
+}
+
+/// A tenant's event.
+pub(crate) fn get(read: &dyn Read, tenant: TenantNo, id: EventId) -> Result<Option<Event>, StoreError> {
+    let key = EventKey::of(tenant, id).encode();
+    let Some(value) = read.get(EventKey::TABLE, &key)? else {
+        return Ok(None);
+    };
+    decode_event(id, value)
+        .map(Some)
+        .map_err(|error| unreadable(EventKey::TABLE, &key, &error))
+}
