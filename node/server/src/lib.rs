@@ -1,1 +1,6 @@
-//! Room under construction.
+//! The process: what a node is told, what it answers, when it acts. It decides *when* to act, never *what the
+//! state becomes*.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
+
+pub mod config;
