@@ -1,0 +1,115 @@
+//! Every call of the contract by name. A write without a request id is given one here, so that it may be repeated.
+
+use super::attempt::Repeat;
+use super::{Client, ClientError};
+use crate::v1::attempts_client::AttemptsClient;
+use crate::v1::cluster_client::ClusterClient;
+use crate::v1::dead_letters_client::DeadLettersClient;
+use crate::v1::destinations_client::DestinationsClient;
+use crate::v1::events_client::EventsClient;
+use crate::v1::kinds_client::KindsClient;
+use crate::v1::publisher_client::PublisherClient;
+use crate::v1::routes_client::RoutesClient;
+use crate::v1::tenants_client::TenantsClient;
+use crate::v1::*;
+
+/// Bytes of an answer: above what a page may hold.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident = $client:ident.$rpc:ident($request:ty) -> $response:ty, $prepare:expr;)*) => {
+        impl Client {
+            $(
+                $(#[$doc])*
+                pub async fn $name(&self, mut request: $request) -> Result<$response, ClientError> {
+                    let prepare: fn(&mut $request) -> Repeat = $prepare;
+                    let repeat = prepare(&mut request);
+                    self.call(repeat, request, |channel, request| async move {
+                        let mut client = $client::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+                        client.$rpc(request).await
+                    })
+                    .await
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    /// Publishes one event. Repeated by itself only with an idempotency key, or where it certainly was not accepted.
+    publish = PublisherClient.publish(PublishRequest) -> PublishResponse, |request| keyed(request.event.iter());
+    /// Publishes several; repeated by itself only if all have an idempotency key, or certainly none was accepted.
+    publish_batch = PublisherClient.publish_batch(PublishBatchRequest) -> PublishBatchResponse,
+        |request| keyed(request.events.iter());
+
+    /// Makes a tenant.
+    create_tenant = TenantsClient.create(CreateTenantRequest) -> CreateTenantResponse,
+        |request| named(&mut request.request_id);
+    /// Shows a tenant.
+    get_tenant = TenantsClient.get(GetTenantRequest) -> GetTenantResponse, |_| Repeat::Harmless;
+    /// Shows tenants.
+    list_tenants = TenantsClient.list(ListTenantsRequest) -> ListTenantsResponse, |_| Repeat::Harmless;
+
+    /// Makes a destination.
+    create_destination = DestinationsClient.create(CreateDestinationRequest) -> CreateDestinationResponse,
+        |request| named(&mut request.request_id);
+    /// Shows a destination.
+    get_destination = DestinationsClient.get(GetDestinationRequest) -> GetDestinationResponse, |_| Repeat::Harmless;
+    /// Shows a tenant's destinations.
+    list_destinations = DestinationsClient.list(ListDestinationsRequest) -> ListDestinationsResponse,
+        |_| Repeat::Harmless;
+    /// Pauses a destination.
+    pause_destination = DestinationsClient.pause(PauseDestinationRequest) -> PauseDestinationResponse,
+        |request| named(&mut request.request_id);
+    /// Resumes a destination.
+    resume_destination = DestinationsClient.resume(ResumeDestinationRequest) -> ResumeDestinationResponse,
+        |request| named(&mut request.request_id);
+
+    /// Makes a route.
+    create_route = RoutesClient.create(CreateRouteRequest) -> CreateRouteResponse,
+        |request| named(&mut request.request_id);
+    /// Shows a route.
+    get_route = RoutesClient.get(GetRouteRequest) -> GetRouteResponse, |_| Repeat::Harmless;
+    /// Shows a tenant's routes.
+    list_routes = RoutesClient.list(ListRoutesRequest) -> ListRoutesResponse, |_| Repeat::Harmless;
+
+    /// Shows an event.
+    get_event = EventsClient.get(GetEventRequest) -> GetEventResponse, |_| Repeat::Harmless;
+    /// Tells an event's whole story.
+    explain_event = EventsClient.explain(ExplainEventRequest) -> ExplainEventResponse, |_| Repeat::Harmless;
+
+    /// Shows attempts.
+    list_attempts = AttemptsClient.list(ListAttemptsRequest) -> ListAttemptsResponse, |_| Repeat::Harmless;
+
+    /// Shows dead letters.
+    list_dead_letters = DeadLettersClient.list(ListDeadLettersRequest) -> ListDeadLettersResponse,
+        |_| Repeat::Harmless;
+    /// Runs dead letters again.
+    replay_dead_letters = DeadLettersClient.replay(ReplayDeadLettersRequest) -> ReplayDeadLettersResponse,
+        |request| named(&mut request.request_id);
+
+    /// Shows a kind.
+    get_kind = KindsClient.get(GetKindRequest) -> GetKindResponse, |_| Repeat::Harmless;
+    /// Shows all kinds.
+    list_kinds = KindsClient.list(ListKindsRequest) -> ListKindsResponse, |_| Repeat::Harmless;
+
+    /// Forms the cluster.
+    init_cluster = ClusterClient.init(InitClusterRequest) -> InitClusterResponse, |_| Repeat::Harmless;
+    /// Shows how the cluster stands.
+    cluster_status = ClusterClient.status(ClusterStatusRequest) -> ClusterStatusResponse, |_| Repeat::Harmless;
+}
+
+fn keyed<'a>(mut events: impl Iterator<Item = &'a NewEvent>) -> Repeat {
+    if events.all(|event| !event.idempotency_key.is_empty()) {
+        Repeat::Harmless
+    } else {
+        Repeat::Harmful
+    }
+}
+
+fn named(request_id: &mut String) -> Repeat {
+    if request_id.is_empty() {
+        *request_id = format!("req-{:032x}", rand::random::<u128>());
+    }
+    Repeat::Harmless
+}
