@@ -2,5 +2,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
 
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod hints;
+pub mod lease;
+pub mod metrics;
+pub mod replica;
+pub mod status;
 pub mod types;
+pub mod view;
 pub mod wire;
+
+mod grants;

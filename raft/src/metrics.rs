@@ -1,0 +1,26 @@
+//! The names of what this crate counts and measures.
+
+/// 1 while this node leads, else 0.
+pub const RAFT_IS_LEADER: &str = "pushrail_raft_is_leader";
+/// The present term.
+pub const RAFT_TERM: &str = "pushrail_raft_term";
+/// Entries known to be committed that this node has not applied.
+pub const RAFT_APPLIED_LAG_ENTRIES: &str = "pushrail_raft_applied_lag_entries";
+/// How long one fsync of the log took.
+pub const RAFT_FSYNC_DURATION_SECONDS: &str = "pushrail_raft_fsync_duration_seconds";
+/// How long applying one group of entries took.
+pub const APPLY_DURATION_SECONDS: &str = "pushrail_apply_duration_seconds";
+/// How long this node may still start attempts.
+pub const LEASE_REMAINING_SECONDS: &str = "pushrail_lease_remaining_seconds";
+/// How far the wall clock of a member was from the leader's when it last asked; on the leader, the widest.
+pub const CLOCK_OFFSET_SECONDS: &str = "pushrail_clock_offset_seconds";
+/// From a command's arrival at the door to its answer.
+pub const PROPOSE_DURATION_SECONDS: &str = "pushrail_propose_duration_seconds";
+/// Commands without an answer, by outcome: `not_accepted`, `unknown`.
+pub const PROPOSE_FAILED_TOTAL: &str = "pushrail_propose_failed_total";
+/// Batches that were sent again.
+pub const PROPOSE_RESENT_TOTAL: &str = "pushrail_propose_resent_total";
+/// Batches that one entry of this leader held.
+pub const ENTRY_BATCHES: &str = "pushrail_entry_batches";
+/// Bytes of one entry of this leader.
+pub const ENTRY_BYTES: &str = "pushrail_entry_bytes";
