@@ -7,7 +7,10 @@
 pub mod answers;
 pub mod apply;
 pub mod codec;
+pub mod digest;
+pub mod invariants;
 pub mod memory;
+pub mod query;
 pub mod store;
 pub mod txn;
 

@@ -97,6 +97,9 @@ pub(crate) fn scan<K: Row>(
     range: KeyRange,
     mut visit: impl FnMut(K, K::Value) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
+    if range.is_empty() {
+        return Ok(());
+    }
     read.scan(K::TABLE, range, &mut |key, value| {
         let value = value_of::<K>(key, Bytes::copy_from_slice(value))?;
         visit(key_of(key)?, value)
@@ -109,6 +112,9 @@ pub(crate) fn scan_keys<K: Key>(
     range: KeyRange,
     mut visit: impl FnMut(K) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
+    if range.is_empty() {
+        return Ok(());
+    }
     read.scan(K::TABLE, range, &mut |key, _| visit(key_of(key)?))
 }
 

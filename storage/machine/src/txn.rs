@@ -137,9 +137,12 @@ impl Read for Txn<'_> {
     }
 }
 
+/// The pending rows of a scan, in its direction.
+type PendingRows<'t> = Box<dyn Iterator<Item = (&'t Vec<u8>, &'t Option<Bytes>)> + 't>;
+
 /// The pending rows of a scan, walked beside the base's.
 struct Overlay<'t> {
-    rows: Peekable<Box<dyn Iterator<Item = (&'t Vec<u8>, &'t Option<Bytes>)> + 't>>,
+    rows: Peekable<PendingRows<'t>>,
     direction: Direction,
     /// What the visitor last said.
     flow: ControlFlow<()>,
@@ -147,7 +150,7 @@ struct Overlay<'t> {
 
 impl<'t> Overlay<'t> {
     fn new(rows: Range<'t, Vec<u8>, Option<Bytes>>, direction: Direction) -> Self {
-        let rows: Box<dyn Iterator<Item = _> + 't> = match direction {
+        let rows: PendingRows<'t> = match direction {
             Direction::Ascending => Box::new(rows),
             Direction::Descending => Box::new(rows.rev()),
         };

@@ -1,5 +1,6 @@
 //! What Pushrail talks about: words and rules. No bytes on disk, no network, no clock.
 
+#![deny(clippy::float_arithmetic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
 
 pub mod attempt;

@@ -1,0 +1,41 @@
+//! Counters: never a scan of what they count.
+
+use pushrail_model::ids::{DestinationNo, TenantNo};
+use pushrail_model::shard::{Partition, ShardId};
+
+use crate::keys::{DestinationCountsKey, ShardCountKey};
+use crate::store::{KeyRange, Read, StoreError};
+use crate::tables;
+use crate::tables::counts::ShardCount;
+
+pub use crate::tables::counts::DestinationCounts;
+
+/// How many deliveries of a destination are in which state.
+pub fn destination(
+    read: &dyn Read,
+    partition: Partition,
+    tenant: TenantNo,
+    destination: DestinationNo,
+) -> Result<DestinationCounts, StoreError> {
+    let key = DestinationCountsKey {
+        partition,
+        tenant,
+        destination,
+    };
+    Ok(tables::get(read, &key)?.unwrap_or_default())
+}
+
+/// How many deliveries of a shard are scheduled.
+pub fn shard(read: &dyn Read, shard: ShardId) -> Result<u64, StoreError> {
+    let ShardCount(scheduled) = tables::get(read, &ShardCountKey { shard })?.unwrap_or_default();
+    Ok(scheduled)
+}
+
+/// How many deliveries are scheduled in each shard that ever had one.
+pub fn shards(read: &dyn Read) -> Result<Vec<(ShardId, u64)>, StoreError> {
+    let rows = tables::rows::<ShardCountKey>(read, KeyRange::prefix(&[]), usize::MAX)?;
+    let counts = rows
+        .into_iter()
+        .map(|(key, ShardCount(scheduled))| (key.shard, scheduled));
+    Ok(counts.collect())
+}
