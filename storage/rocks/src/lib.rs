@@ -1,1 +1,14 @@
-//! Room under construction.
+//! Where the state lies: RocksDB, seen as tables of bytes. It does not know what a delivery is.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
+
+mod checkpoint;
+mod error;
+mod layout;
+mod store;
+mod view;
+
+pub use checkpoint::Checkpoint;
+pub use layout::RocksOptions;
+pub use store::{Meta, Properties, RocksStore};
+pub use view::View;
