@@ -5,7 +5,8 @@
 
 use pushrail_machine::store::Table;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+    WriteBufferManager,
 };
 
 const MIB: usize = 1024 * 1024;

@@ -43,7 +43,9 @@ impl View {
 
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sequence = self.pinned.with_dependent(|_, snapshot| snapshot.sequence_number());
+        let sequence = self
+            .pinned
+            .with_dependent(|_, snapshot| snapshot.sequence_number());
         f.debug_struct("View").field("sequence", &sequence).finish()
     }
 }
@@ -93,7 +95,12 @@ pub(crate) fn get_meta(db: &DB, key: &[u8], options: ReadOptions) -> Result<Opti
     Ok(found.map(|value| Bytes::copy_from_slice(&value)))
 }
 
-pub(crate) fn get(db: &DB, table: Table, key: &[u8], options: ReadOptions) -> Result<Option<Bytes>, StoreError> {
+pub(crate) fn get(
+    db: &DB,
+    table: Table,
+    key: &[u8],
+    options: ReadOptions,
+) -> Result<Option<Bytes>, StoreError> {
     let (lies, first) = place(table);
     let found = db
         .get_pinned_cf_opt(family(db, lies), stored_key(first, key), &options)
