@@ -7,14 +7,13 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::impls::leader_id_adv;
-use pushrail_model::ids::LogIndex;
-use pushrail_model::response::Response;
+use pushrail_machine::answers::BatchAnswer;
 
 openraft::declare_raft_types!(
     /// Pushrail's choice of openraft's types.
     pub TypeConfig:
         D = Payload,
-        R = Answers,
+        R = EntryAnswers,
         NodeId = u64,
         Node = NodeAddresses,
         Term = u64,
@@ -63,20 +62,6 @@ pub struct NodeAddresses {
     pub http: String,
 }
 
-/// What applying one entry answers; empty for one that carries no batches.
+/// What applying one entry answers: one for each batch, in order; none for an entry that carries no batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    /// The entry's place.
-    pub index: LogIndex,
-    /// One for each batch, in order.
-    pub batches: Vec<BatchAnswer>,
-}
-
-/// What became of one batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BatchAnswer {
-    /// One response for each of its commands, in order.
-    Answered(Vec<Response>),
-    /// It was below its door's lowest open one, or of an earlier boot: this copy changed nothing.
-    Retired,
-}
+pub struct EntryAnswers(pub Vec<BatchAnswer>);
