@@ -1,2 +1,22 @@
-//! it
-fn main() {}
+//! The promises, one file each, held against real clusters; and the house rules that no tool knows.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod cli;
+mod crash;
+mod failures;
+mod follower;
+mod idempotency;
+mod isolation;
+mod leader;
+mod owner;
+mod partition;
+mod pause;
+mod publish;
+mod reads;
+mod replay;
+mod signatures;
+mod sigterm;
+mod startup;
+mod tidy;
+mod world;

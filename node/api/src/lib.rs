@@ -14,6 +14,8 @@ pub mod v1 {
     #![allow(
         missing_docs,
         clippy::all,
+        clippy::allow_attributes_without_reason,
+        clippy::clone_on_ref_ptr,
         clippy::wildcard_enum_match_arm,
         reason = "generated; the .proto files bear the comments"
     )]

@@ -1,0 +1,56 @@
+//! Who is at the other end of a loopback connection: the kernel lists the socket's number by its address, and
+//! each process its sockets. Lets a proxy cut one link only, and a receiver say which node called it.
+
+use std::fs;
+use std::net::SocketAddr;
+
+/// The process that holds the socket bound to `address`, or `None` if there is none that we may see.
+pub fn process_at(address: SocketAddr) -> Option<u32> {
+    let socket = socket_at(address)?;
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        holds(pid, &socket).then_some(pid)
+    })
+}
+
+fn socket_at(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(address) = address else {
+        return None;
+    };
+    let wanted = format!(
+        "{:08X}:{:04X}",
+        u32::from_le_bytes(address.ip().octets()),
+        address.port()
+    );
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace();
+        (fields.nth(1)? == wanted).then(|| fields.nth(7).map(|inode| format!("socket:[{inode}]")))?
+    })
+}
+
+fn holds(pid: u32, socket: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    files
+        .flatten()
+        .any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_traced_to_the_process_that_made_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+
+        let (_accepted, caller) = listener.accept().unwrap();
+
+        assert_eq!(process_at(caller), Some(std::process::id()));
+    }
+}
