@@ -46,6 +46,8 @@ pub struct NetConfig {
     pub total_timeout: Duration,
     /// Where names are looked up.
     pub names: Names,
+    /// Certificates trusted beside the public authorities', in DER: for receivers inside allowed networks.
+    pub extra_roots: Vec<Vec<u8>>,
 }
 
 impl Default for NetConfig {
@@ -55,6 +57,7 @@ impl Default for NetConfig {
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(20),
             names: Names::System,
+            extra_roots: Vec::new(),
         }
     }
 }
@@ -113,7 +116,7 @@ impl Net {
     pub fn new(config: NetConfig) -> Result<Self, NetError> {
         let guard = Guard::new(config.allowed_networks);
         let client = Client::builder()
-            .tls_backend_preconfigured(tls().map_err(NetError::Tls)?)
+            .tls_backend_preconfigured(tls(config.extra_roots).map_err(NetError::Tls)?)
             .dns_resolver(Resolver::new(config.names, guard.clone()))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -277,11 +280,14 @@ fn literal(url: &Url) -> Option<IpAddr> {
     }
 }
 
-/// One crypto provider, and the public authorities that browsers trust.
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
-    let roots = rustls::RootCertStore {
+/// One crypto provider, and the authorities that browsers trust beside those of the configuration.
+fn tls(extra_roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig, rustls::Error> {
+    let mut roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
+    for root in extra_roots {
+        roots.add(root.into())?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

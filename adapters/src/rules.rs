@@ -94,7 +94,7 @@ pub const BASE: &[Rule] = &[
     rule(
         On::Status(404, 404),
         Class::Permanent(Cause::Missing),
-        "nothing answers at the destination's address",
+        "the destination's target is not there",
     ),
     rule(
         On::Status(408, 408),
@@ -104,7 +104,7 @@ pub const BASE: &[Rule] = &[
     rule(
         On::Status(410, 410),
         Class::Permanent(Cause::Missing),
-        "the destination's address is gone for good",
+        "the destination's target is gone",
     ),
     rule(
         On::Status(413, 413),

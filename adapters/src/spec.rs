@@ -24,9 +24,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Every rule of this kind in the order in which they are tried: what is shown, and what decides.
+    /// Every rule of this kind in the order in which they are tried: what is shown, and what decides. A rule of the
+    /// base that one of the kind's own takes the place of is left out, for it can decide nothing.
     pub fn rules(&self) -> impl Iterator<Item = &'static Rule> + use<> {
-        self.own_rules.iter().chain(rules::BASE)
+        let own = self.own_rules;
+        let replaced = move |rule: &Rule| own.iter().any(|mine| mine.on == rule.on);
+        own.iter()
+            .chain(rules::BASE.iter().filter(move |rule| !replaced(rule)))
     }
 }
 

@@ -152,3 +152,6 @@ impl HttpKind for Configured {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
