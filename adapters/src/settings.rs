@@ -122,18 +122,6 @@ impl<'a> Fields<'a> {
         self.checked(name, value?, check)
     }
 
-    /// A text that may be left out; `None` inside says that it was.
-    pub fn optional<T>(
-        &self,
-        name: &'static str,
-        check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<Option<T>> {
-        match self.text(name)? {
-            None => Some(None),
-            Some(value) => self.checked(name, value, check).map(Some),
-        }
-    }
-
     /// Every complaint: those of the fields read, and one for each field that nobody read.
     pub fn finish(self) -> Vec<Invalid> {
         let met = self.met.into_inner();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod kinds;
+mod limits;
 mod pages;
 mod support;
 mod tls;
