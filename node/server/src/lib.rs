@@ -4,3 +4,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
 
 pub mod config;
+pub mod shards;
+
+mod delivery;

@@ -1,0 +1,5 @@
+//! Which node delivers for which shard.
+
+pub mod plan;
+
+mod spread;
