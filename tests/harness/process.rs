@@ -180,3 +180,59 @@ pub fn tail(log: &Path, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cat() -> Process {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        Process::spawn(
+            Path::new("sleep"),
+            &[String::from("1000")],
+            Outlives::Nothing,
+            log.path(),
+        )
+        .unwrap()
+    }
+
+    fn state(pid: u32) -> Option<String> {
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        status
+            .rsplit(')')
+            .next()?
+            .split_whitespace()
+            .next()
+            .map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn a_process_stands_still_goes_on_and_ends_as_it_is_told() {
+        let mut process = cat();
+        let pid = process.pid();
+
+        process.signal(Signal::Stop);
+        poll(Duration::from_secs(10), || async {
+            (state(pid).as_deref() == Some("T"))
+                .then_some(())
+                .ok_or(format!("{:?}", state(pid)))
+        })
+        .await
+        .unwrap();
+        process.signal(Signal::Cont);
+        process.signal(Signal::Term);
+        let ended = process.end(Duration::from_secs(10)).await.unwrap();
+
+        assert!(!ended.success());
+    }
+
+    #[test]
+    fn a_dropped_handle_leaves_no_process_behind() {
+        let process = cat();
+        let pid = process.pid();
+
+        drop(process);
+
+        assert_eq!(state(pid), None);
+    }
+}

@@ -198,3 +198,78 @@ impl Links {
             .copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::eventually::{eventually, throughout};
+
+    /// Answers each byte with the same byte.
+    async fn echo(listener: TcpListener) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                tokio::io::copy(&mut read, &mut write).await
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cut_link_carries_nothing_and_loses_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = Network::before(&[(1, listener.local_addr().unwrap())]).await;
+        tokio::spawn(echo(listener));
+        network.is(2, std::process::id());
+        let mut stream = TcpStream::connect(network.address(1)).await.unwrap();
+        let mut answer = [0; 1];
+        stream.write_all(b"a").await.unwrap();
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"a");
+
+        network.cut(2, 1);
+        stream.write_all(b"b").await.unwrap();
+        let mut second = TcpStream::connect(network.address(1)).await.unwrap();
+        second.write_all(b"c").await.unwrap();
+        throughout("nothing comes through", Duration::from_millis(200), || async {
+            let mut peeked = [0; 1];
+            match stream
+                .try_read(&mut peeked)
+                .or_else(|_| second.try_read(&mut peeked))
+            {
+                Ok(count) => Err(format!("{count} bytes came")),
+                Err(_) => Ok(()),
+            }
+        })
+        .await;
+        network.heal();
+
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"b");
+        second.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"c");
+    }
+
+    #[tokio::test]
+    async fn another_s_link_is_not_cut() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = Network::before(&[(1, listener.local_addr().unwrap())]).await;
+        tokio::spawn(echo(listener));
+        network.is(3, std::process::id());
+
+        network.cut(2, 1);
+
+        let mut stream = TcpStream::connect(network.address(1)).await.unwrap();
+        stream.write_all(b"a").await.unwrap();
+        eventually("it comes through", Duration::from_secs(10), || async {
+            let mut peeked = [0; 1];
+            stream
+                .try_read(&mut peeked)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })
+        .await;
+    }
+}
