@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod failures;
 mod follower;
+mod health;
 mod idempotency;
 mod isolation;
 mod leader;
