@@ -3,7 +3,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
 
+pub mod cli;
 pub mod config;
+pub mod services;
 pub mod shards;
 
 mod delivery;

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+use pushrail_server::cli::{self, Cli};
+
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    cli::run(Cli::parse().verb, |_args| ExitCode::FAILURE)
 }

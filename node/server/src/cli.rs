@@ -1,0 +1,170 @@
+//! The command line: `serve` runs a node; every other verb is a client of the public API. Data goes to stdout, all
+//! else to stderr, and scripts read the exit code (`cli::error::Exit`).
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod serve_args;
+
+mod attempts;
+mod cluster;
+mod destinations;
+mod dlq;
+mod error;
+mod events;
+mod explain;
+mod given;
+mod json;
+mod kinds;
+mod publish;
+mod reach;
+mod routes;
+mod session;
+mod table;
+mod tenants;
+mod times;
+mod words;
+
+use crate::cli::error::CliError;
+use crate::cli::serve_args::ServeArgs;
+use crate::cli::session::Session;
+
+/// Pushrail: events in once, delivered to every destination at least once.
+#[derive(Debug, Parser)]
+#[command(name = "pushrail", version, propagate_version = true)]
+#[command(after_help = "\
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 unavailable, 7 partly done,
+124 time-out, 130 interrupted.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a node
+    Serve(ServeArgs),
+    /// Form the cluster; see how it stands
+    Cluster(cluster::Noun),
+    /// Customers, whose data nobody else sees
+    Tenants(tenants::Noun),
+    /// Places that a tenant's events go to
+    Destinations(destinations::Noun),
+    /// Which event types go to which destination
+    Routes(routes::Noun),
+    /// Publish events
+    Publish(publish::Publish),
+    /// What was published, and its whole story
+    Events(events::Noun),
+    /// The audit trail of attempts
+    Attempts(attempts::Noun),
+    /// Dead letters: deliveries that gave up or failed permanently
+    Dlq(dlq::Noun),
+    /// Sorts of destinations, and what their answers mean
+    Kinds(kinds::Noun),
+}
+
+/// Carries out a verb and says what came of it. Running a node is no client's verb: `serve` does that.
+pub fn run(verb: Verb, serve: impl FnOnce(ServeArgs) -> ExitCode) -> ExitCode {
+    let outcome = match verb {
+        Verb::Serve(args) => return serve(args),
+        Verb::Cluster(noun) => ask(noun.reach, |session| Box::pin(cluster::run(session, noun.verb))),
+        Verb::Tenants(noun) => ask(noun.reach, |session| Box::pin(tenants::run(session, noun.verb))),
+        Verb::Destinations(noun) => ask(noun.reach, |session| {
+            Box::pin(destinations::run(session, noun.verb))
+        }),
+        Verb::Routes(noun) => ask(noun.reach, |session| Box::pin(routes::run(session, noun.verb))),
+        Verb::Publish(publish) => ask(publish.reach, |session| {
+            Box::pin(publish::run(session, publish.what))
+        }),
+        Verb::Events(noun) => ask(noun.reach, |session| Box::pin(events::run(session, noun.verb))),
+        Verb::Attempts(noun) => ask(noun.reach, |session| Box::pin(attempts::run(session, noun.verb))),
+        Verb::Dlq(noun) => ask(noun.reach, |session| Box::pin(dlq::run(session, noun.verb))),
+        Verb::Kinds(noun) => ask(noun.reach, |session| Box::pin(kinds::run(session, noun.verb))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+type Work<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), CliError>> + 'a>>;
+
+/// One thread is enough for one caller; Ctrl-C ends it wherever it waits.
+fn ask(reach: reach::Reach, work: impl for<'a> FnOnce(&'a mut Session) -> Work<'a>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed("start", error.to_string()))?;
+    runtime.block_on(async {
+        let mut session = Session::open(&reach)?;
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::select! {
+            outcome = work(&mut session) => outcome,
+            _ = interrupted => Err(CliError::interrupted()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_papers_is_understood() {
+        for line in [
+            "pushrail serve --node-id 1 --data-dir d --listen 127.0.0.1:7400 --peer-listen 127.0.0.1:7401 \
+             --http-listen 127.0.0.1:7402",
+            "pushrail cluster init --member 1=127.0.0.1:1,127.0.0.1:2,127.0.0.1:3 --member 2=h:1,h:2,h:3",
+            "pushrail cluster status --server 127.0.0.1:1,127.0.0.1:2 --server 127.0.0.1:3 -o json",
+            "pushrail tenants create acme --description Acme",
+            "pushrail tenants --server 127.0.0.1:1 list --limit 5",
+            "pushrail destinations create hook --tenant acme --url https://example.com/h --retry-waits 1s,5s",
+            "pushrail destinations create --tenant acme --url https://example.com/h --retry-first 2s --retry-factor 3 \
+             --retry-cap 1h --retries 5 --retry-window 12h --retry-floor 30s --concurrency 4",
+            "pushrail destinations pause hook --tenant acme",
+            "pushrail routes create --tenant acme --pattern order.* --destination hook",
+            "pushrail publish --tenant acme --type order.paid --data {} --idempotency-key k",
+            "pushrail publish --tenant acme --type order.paid --data-file -",
+            "pushrail publish --tenant acme --batch-file events.ndjson",
+            "pushrail events explain evt_1 --tenant acme --consistency linearizable",
+            "pushrail events get evt_1 --tenant acme --consistency at-least:tok_1",
+            "pushrail attempts list --tenant acme --destination hook --since 2h --until 2026-11-24T10:00:00Z",
+            "pushrail attempts list --tenant acme --event evt_1 --oldest-first --all",
+            "pushrail dlq list --tenant acme",
+            "pushrail dlq replay --tenant acme dlv_1 dlv_2",
+            "pushrail kinds list",
+            "pushrail kinds show webhook",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}\n{error}"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_verb_is_met_with_the_right_one() {
+        let error = parse("pushrail tenants creat acme").unwrap_err().to_string();
+
+        assert!(error.contains("'create'"), "{error}");
+    }
+
+    #[test]
+    fn retry_waits_exclude_the_growing_ones() {
+        let line = "pushrail destinations create --tenant a --url https://e.com --retry-waits 1s --retries 3";
+
+        assert!(parse(line).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! An event's whole story for eyes: how it came, what each route decided, each delivery with every attempt, and what
+//! happens next, and when.
+
+use pushrail_api::v1::{
+    Attempt, DecisionReason, DestinationState, Event, ExplainEventResponse, ExplainedDelivery, Owner,
+    RoutingDecision, next_step, verdict,
+};
+
+use crate::cli::times::{self, Times};
+use crate::cli::{attempts, destinations, words};
+
+/// Letters of a response shown with an attempt.
+const EXCERPT_LETTERS_MAX: usize = 160;
+
+/// The story, distances measured from the state's clock in `times`.
+pub(super) fn render(story: &ExplainEventResponse, times: &Times) -> String {
+    let nothing = Event::default();
+    let event = story.event.as_ref().unwrap_or(&nothing);
+    let size = usize::try_from(story.payload_bytes).unwrap_or_default();
+    let mut text = format!(
+        "{}  {}  ({}, {})\n",
+        event.event,
+        event.event_type,
+        event.content_type,
+        words::bytes(size)
+    );
+    text.push_str(&format!("tenant     {}\n", event.tenant));
+    text.push_str(&format!(
+        "accepted   {}, through node {}\n",
+        times.with_distance(event.accepted),
+        event.door_node
+    ));
+    text.push_str(&format!("key        {}\n", key(&event.idempotency_key)));
+    routing(&mut text, &story.decisions);
+    for delivery in &story.deliveries {
+        text.push('\n');
+        one_delivery(&mut text, delivery, times);
+    }
+    text
+}
+
+/// An idempotency key, or that there is none.
+pub(super) fn key(key: &str) -> String {
+    if key.is_empty() {
+        "none".to_owned()
+    } else {
+        format!("\"{key}\"")
+    }
+}
+
+fn routing(text: &mut String, decisions: &[RoutingDecision]) {
+    let matched = decisions
+        .iter()
+        .filter(|decision| decision.reason() != DecisionReason::TypeDiffers)
+        .count();
+    if decisions.is_empty() {
+        text.push_str("routing    the tenant had no routes\n");
+        return;
+    }
+    text.push_str(&format!(
+        "routing    {matched} of {} matched\n",
+        words::count(decisions.len(), "route", "routes")
+    ));
+    let widest = |part: fn(&RoutingDecision) -> &str| {
+        decisions
+            .iter()
+            .map(|decision| part(decision).chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let (ids, patterns, targets) = (
+        widest(|decision| &decision.route),
+        widest(|decision| &decision.pattern),
+        widest(|decision| &decision.destination),
+    );
+    for decision in decisions {
+        let (mark, why) = match decision.reason() {
+            DecisionReason::Matched => ("+", "matched"),
+            DecisionReason::AlreadyChosen => {
+                ("+", "matched; another route had chosen this destination already")
+            }
+            DecisionReason::TypeDiffers => ("-", "the type does not match"),
+            DecisionReason::Unspecified => ("?", "for a reason that this version does not know"),
+        };
+        text.push_str(&format!(
+            "  {mark} {:ids$}  {:patterns$} → {:targets$}  {why}\n",
+            decision.route, decision.pattern, decision.destination
+        ));
+    }
+}
+
+fn one_delivery(text: &mut String, one: &ExplainedDelivery, times: &Times) {
+    let delivery = one.delivery.clone().unwrap_or_default();
+    let target = one
+        .destination
+        .as_ref()
+        .map(destinations::target)
+        .unwrap_or_default();
+    let kind = one
+        .destination
+        .as_ref()
+        .map(|destination| destination.kind.as_str())
+        .unwrap_or_default();
+    text.push_str(&format!(
+        "{} → {}  ({kind} {target})\n",
+        delivery.delivery, delivery.destination
+    ));
+    let mut run = 0;
+    for attempt in &one.attempts {
+        if attempt.run != run {
+            run = attempt.run;
+            if run > 1 {
+                text.push_str(&format!("  replayed: run {run}\n"));
+            }
+        }
+        one_attempt(text, attempt, times);
+    }
+    if one.attempts.is_empty() {
+        text.push_str("  no attempt yet\n");
+    } else if delivery.run > run {
+        text.push_str(&format!("  replayed: run {}, no attempt yet\n", delivery.run));
+    }
+    text.push_str(&format!("  ⇒ {}\n", next(one, times)));
+}
+
+fn one_attempt(text: &mut String, attempt: &Attempt, times: &Times) {
+    let status = attempt
+        .status
+        .map(|status| format!("{status} "))
+        .unwrap_or_default();
+    let took = times::length_of(attempt.took)
+        .map(times::length)
+        .unwrap_or_default();
+    text.push_str(&format!(
+        "  #{:<2} {}  {status}{}, took {took}, by node {}\n",
+        attempt.number,
+        times.moment(attempt.started),
+        attempts::outcome(attempt),
+        attempt.node
+    ));
+    let mut lines = Vec::new();
+    if let Some(failure) = &attempt.failure {
+        let detail = if attempt.detail.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", attempt.detail)
+        };
+        lines.push(format!("{}{detail}", failure.why));
+        if failure.disables_destination {
+            lines.push("this disabled the destination".to_owned());
+        }
+        if let Some(excerpt) = excerpt(attempt) {
+            lines.push(excerpt);
+        }
+    }
+    if let Some(asked) = times::length_of(attempt.retry_after) {
+        lines.push(format!("the receiver asked to wait {}", times::length(asked)));
+    }
+    if !attempt.effective {
+        lines.push("it came too late to change anything".to_owned());
+    } else if let Some(verdict::Verdict::Retry(retry)) = attempt
+        .verdict
+        .as_ref()
+        .and_then(|verdict| verdict.verdict.as_ref())
+    {
+        // Not `after`: a retry beyond the window became a burial when it was recorded.
+        if attempt.next_due.is_some() {
+            let after = times::length_of(retry.after)
+                .map(times::length)
+                .unwrap_or_default();
+            lines.push(format!(
+                "waits {after}: next due at {}",
+                times.moment(attempt.next_due)
+            ));
+        }
+    }
+    for line in lines {
+        text.push_str(&format!("      {line}\n"));
+    }
+}
+
+fn excerpt(attempt: &Attempt) -> Option<String> {
+    let body = String::from_utf8_lossy(&attempt.excerpt);
+    let body: String = body
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    let body = body.trim();
+    if body.is_empty() {
+        return None;
+    }
+    let shown: String = body.chars().take(EXCERPT_LETTERS_MAX).collect();
+    let more = attempt.excerpt_cut || shown.len() < body.len();
+    Some(format!("answer: {shown}{}", if more { "…" } else { "" }))
+}
+
+fn next(one: &ExplainedDelivery, times: &Times) -> String {
+    let owner = one.owner.unwrap_or_default();
+    match one.next.as_ref().and_then(|next| next.step.as_ref()) {
+        Some(next_step::Step::Attempt(attempt)) => format!("{}, {}", tried(attempt, times), by(&owner)),
+        Some(next_step::Step::Held(held)) => {
+            let state = match held.state() {
+                DestinationState::Disabled => format!("disabled ({})", held.why),
+                DestinationState::Paused | DestinationState::Active | DestinationState::Unspecified => {
+                    "paused".to_owned()
+                }
+            };
+            let then = held.then.as_ref().map(which).unwrap_or_default();
+            format!(
+                "nothing while the destination is {state}, since {}; after a resume: {then}",
+                times.with_distance(held.since)
+            )
+        }
+        Some(next_step::Step::Delivered(delivered)) => {
+            format!("delivered at {}", times.with_distance(delivered.at))
+        }
+        Some(next_step::Step::Dead(dead)) => format!(
+            "dead since {}: {}; kept until {}; run it again: pushrail dlq replay {}",
+            times.with_distance(dead.at),
+            words::death_in_words(dead.reason),
+            times.moment(dead.kept_until),
+            one.delivery
+                .as_ref()
+                .map(|delivery| delivery.delivery.as_str())
+                .unwrap_or_default()
+        ),
+        None => "unknown to this version".to_owned(),
+    }
+}
+
+fn tried(attempt: &next_step::Attempt, times: &Times) -> String {
+    if times.is_past(attempt.due) {
+        format!(
+            "{}, due since {}",
+            which(attempt),
+            times.with_distance(attempt.due)
+        )
+    } else {
+        format!("{}, next at {}", which(attempt), times.with_distance(attempt.due))
+    }
+}
+
+fn which(attempt: &next_step::Attempt) -> String {
+    match attempt.retry {
+        0 => "first attempt".to_owned(),
+        retry => format!("retry {retry} of {}", attempt.retries_max),
+    }
+}
+
+fn by(owner: &Owner) -> String {
+    let moving = match owner.moving_to {
+        0 => String::new(),
+        node => format!(", moving to node {node}"),
+    };
+    match owner.node {
+        0 => format!("by nobody yet (shard {} has no owner)", owner.shard),
+        node => format!(
+            "by node {node} (shard {}, epoch {}{moving})",
+            owner.shard, owner.epoch
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

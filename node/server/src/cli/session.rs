@@ -1,0 +1,147 @@
+//! One run of a client verb: the client, and the two ways out. Data on stdout, all else on stderr.
+
+use std::io::{self, Write as _};
+
+use prost_types::Duration;
+use pushrail_api::{Client, ClientError, ClientOptions};
+use pushrail_model::token::Token;
+use serde_json::Value;
+
+use crate::cli::error::CliError;
+use crate::cli::reach::{Format, Reach};
+use crate::cli::times::{self, Times};
+
+/// What a verb has to show, in each form.
+pub(super) struct Shown {
+    /// For eyes.
+    pub(super) text: String,
+    /// For programs.
+    pub(super) json: Value,
+    /// Ids only.
+    pub(super) names: Vec<String>,
+}
+
+/// One run.
+pub(super) struct Session {
+    /// Whom to ask.
+    pub(super) client: Client,
+    /// How to print.
+    pub(super) format: Format,
+    /// How to print times.
+    pub(super) times: Times,
+}
+
+impl Session {
+    /// Makes the client; connects when first asked.
+    pub(super) fn open(reach: &Reach) -> Result<Self, CliError> {
+        let options = ClientOptions {
+            deadline: reach.timeout,
+            ..ClientOptions::default()
+        };
+        let client = Client::with_options(&reach.server, options)
+            .map_err(|error| CliError::of("find the cluster", &error))?;
+        Ok(Self {
+            client,
+            format: reach.output,
+            times: Times::new(reach.utc),
+        })
+    }
+
+    /// Prints data.
+    pub(super) fn show(&self, shown: &Shown) -> Result<(), CliError> {
+        match self.format {
+            Format::Table => self.write(shown.text.as_bytes()),
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&shown.json)
+                    .map_err(|error| CliError::failed("print JSON", error.to_string()))?;
+                self.write(format!("{text}\n").as_bytes())
+            }
+            Format::Name => {
+                let lines: String = shown.names.iter().map(|name| format!("{name}\n")).collect();
+                self.write(lines.as_bytes())
+            }
+        }
+    }
+
+    /// Writes bytes to stdout as they are.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            // Whoever read us has seen enough (`| head`).
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(CliError::failed("write to stdout", error.to_string())),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Says something beside the data; only where eyes read.
+    pub(super) fn note(&self, text: &str) {
+        if self.format == Format::Table {
+            self.warn(text);
+        }
+    }
+
+    /// Says something beside the data, always.
+    pub(super) fn warn(&self, text: &str) {
+        // With stderr gone there is nobody left to tell.
+        drop(writeln!(io::stderr().lock(), "{text}"));
+    }
+
+    /// Says that a list goes on.
+    pub(super) fn more(&self, page_token: &str) {
+        if !page_token.is_empty() {
+            self.note("there are more: --limit NUMBER or --all");
+        }
+    }
+
+    /// Says which state an answer reflects.
+    pub(super) fn reflects(&self, applied: &str, age: Option<Duration>) {
+        self.note(&reflects(applied, age));
+    }
+}
+
+/// What was tried beside what came of it.
+pub(super) trait Trying<T> {
+    /// Adds what was tried to the error.
+    fn trying(self, tried: impl FnOnce() -> String) -> Result<T, CliError>;
+}
+
+impl<T> Trying<T> for Result<T, ClientError> {
+    fn trying(self, tried: impl FnOnce() -> String) -> Result<T, CliError> {
+        self.map_err(|error| CliError::of(tried(), &error))
+    }
+}
+
+fn reflects(applied: &str, age: Option<Duration>) -> String {
+    let index = applied
+        .parse::<Token>()
+        .map_or_else(|_| applied.to_owned(), |token| format!("index {}", token.index));
+    match times::length_of(age) {
+        Some(age) => format!("as of {index}, at most {} old ({applied})", times::length(age)),
+        None => format!("as of {index}, of unknown age ({applied})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pushrail_model::ids::LogIndex;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_says_which_state_it_reflects() {
+        let token = Token {
+            group: 0,
+            term: 3,
+            index: LogIndex(1234),
+        };
+        let age = Duration {
+            seconds: 0,
+            nanos: 200_000_000,
+        };
+
+        let text = reflects(&token.to_string(), Some(age));
+
+        assert_eq!(text, format!("as of index 1234, at most 0.2 s old ({token})"));
+    }
+}
