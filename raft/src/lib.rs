@@ -14,4 +14,15 @@ pub mod types;
 pub mod view;
 pub mod wire;
 
+mod applier;
+mod flush;
 mod grants;
+mod local;
+mod log_store;
+mod persist;
+mod record;
+mod snapshot;
+mod state;
+mod state_machine;
+mod stores;
+mod watermark;

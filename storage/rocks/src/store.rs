@@ -93,6 +93,11 @@ impl RocksStore {
         self.db.path().to_path_buf()
     }
 
+    /// Whether a view or another clone of this handle still holds the database open.
+    pub fn in_use(&self) -> bool {
+        Arc::strong_count(&self.db) > 1
+    }
+
     /// Commits `changes` and `meta` together or not at all. They are readable on return, and on disk after a flush.
     pub fn commit(&self, changes: &Changes, meta: &Meta) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
@@ -190,7 +195,7 @@ impl RocksStore {
             found.blob_bytes += self.number(Some(each), c"rocksdb.live-blob-file-size")?;
             found.level0_files = found
                 .level0_files
-                .max(self.number(Some(each), &names::num_files_at_level(0))?);
+                .max(self.number(Some(each), names::num_files_at_level(0))?);
         }
         Ok(found)
     }

@@ -1,0 +1,169 @@
+//! The thread that applies entries: the only writer of the state, away from the runtime that keeps Raft's time.
+//!
+//! Invariant: one group of entries is one write, with the applied index and the membership in it; whoever waits
+//! for an answer gets it after that write. A panic ends the process: a replica that met one cannot say what its
+//! state is, and the core would notice only at its next command.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use openraft::EntryPayload;
+use openraft::storage::EntryResponder;
+use pushrail_machine::apply::apply;
+use pushrail_machine::codec::decode_entry;
+use pushrail_machine::store::StoreError;
+use pushrail_machine::txn::Txn;
+use pushrail_model::command::Hint;
+use pushrail_model::ids::LogIndex;
+use tokio::sync::oneshot;
+
+use crate::metrics::APPLY_DURATION_SECONDS;
+use crate::persist::Persister;
+use crate::state::{self, Progress, State};
+use crate::types::{EntryAnswers, LogEntry, Payload, StoredMembership, TypeConfig};
+
+/// Entries and those who wait for their answers.
+pub(crate) type Group = Vec<EntryResponder<TypeConfig>>;
+
+struct Job {
+    group: Group,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The way to the thread; it ends when this is dropped.
+pub(crate) struct Applier {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Applier {
+    /// Starts the thread. `persister` hears how much was applied.
+    pub(crate) fn start(state: State, persister: Persister) -> std::io::Result<Self> {
+        let (jobs, received) = sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("apply".to_owned())
+            .spawn(move || serve(&state, &persister, &received))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Applies `group`, in order, as one write. On return it is readable, and everybody has been answered.
+    pub(crate) async fn apply(&self, group: Group) -> std::io::Result<()> {
+        let (done, applied) = oneshot::channel();
+        let gone = || std::io::Error::other("the thread that applies entries has ended");
+        // One group at a time: the channel has room, so this does not block.
+        self.jobs
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(Job { group, done })
+            .map_err(|_| gone())?;
+        applied.await.map_err(|_| gone())?.map_err(std::io::Error::other)
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that applies entries panicked");
+        }
+    }
+}
+
+fn serve(state: &State, persister: &Persister, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        let began = Instant::now();
+        let bytes = job.group.iter().map(|(entry, _)| payload_bytes(entry)).sum();
+        let result = match catch_unwind(AssertUnwindSafe(|| apply_group(state, job.group))) {
+            Ok(result) => result,
+            Err(_) => {
+                tracing::error!("applying an entry panicked; the process ends");
+                std::process::abort();
+            }
+        };
+        metrics::histogram!(APPLY_DURATION_SECONDS).record(began.elapsed());
+        match &result {
+            Ok(()) => persister.applied(bytes),
+            Err(error) => state.fail(error.to_string()),
+        }
+        // The core has gone where nobody takes the result.
+        job.done.send(result).ok();
+    }
+}
+
+fn apply_group(state: &State, group: Group) -> Result<(), StoreError> {
+    if let Some(why) = state.failure().borrow().clone() {
+        return Err(state::io_error(
+            "apply an entry".into(),
+            std::io::Error::other(why),
+        ));
+    }
+    let current = state.current();
+    let mut last = state.progress().borrow().applied;
+    let mut txn = Txn::new(&current.store);
+    let mut membership = None;
+    let mut answered = Vec::with_capacity(group.len());
+    let mut hints = Vec::new();
+    for (entry, responder) in group {
+        // Order: an entry that was applied already would be applied twice.
+        if last >= Some(entry.log_id) {
+            let text = format!("entry {} comes after {last:?} was applied", entry.log_id);
+            return Err(state::io_error(
+                "apply an entry".into(),
+                std::io::Error::other(text),
+            ));
+        }
+        last = Some(entry.log_id);
+        let answers = apply_entry(&mut txn, entry, &mut membership, &mut hints)?;
+        answered.extend(responder.map(|responder| (responder, answers)));
+    }
+    let Some(last) = last else {
+        return Ok(());
+    };
+    current
+        .store
+        .commit(&txn.into_changes(), &state::meta(&last, membership.as_ref()))?;
+    state.publish(Progress {
+        applied: Some(last),
+        generation: current.number,
+    });
+    for (responder, answers) in answered {
+        responder.send(answers);
+    }
+    state.hints().send(hints);
+    Ok(())
+}
+
+fn apply_entry(
+    txn: &mut Txn<'_>,
+    entry: LogEntry,
+    membership: &mut Option<StoredMembership>,
+    hints: &mut Vec<Hint>,
+) -> Result<EntryAnswers, StoreError> {
+    match entry.payload {
+        EntryPayload::Blank => Ok(EntryAnswers::default()),
+        EntryPayload::Normal(Payload(bytes)) => {
+            let applied = apply(txn, &decode_entry(LogIndex(entry.log_id.index), &bytes)?)?;
+            hints.extend(applied.hints);
+            Ok(EntryAnswers(applied.answers))
+        }
+        EntryPayload::Membership(new) => {
+            *membership = Some(StoredMembership::new(Some(entry.log_id), new));
+            Ok(EntryAnswers::default())
+        }
+    }
+}
+
+/// Bytes of the entry's batches.
+pub(crate) fn payload_bytes(entry: &LogEntry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(Payload(bytes)) => bytes.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
+}

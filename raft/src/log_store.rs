@@ -1,0 +1,416 @@
+//! The log on disk, as the consensus core wants it: entries and votes in one file after another, by `raft-log`.
+//!
+//! What is appended is readable at once and acknowledged once it is on disk ([`crate::flush`]). Nothing else in
+//! this crate knows how the log lies on disk.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::Stream;
+use futures::stream;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use raft_log::RaftLog;
+use raft_log::api::raft_log_writer::RaftLogWriter;
+use raft_log::chunked_wal;
+use tokio::sync::oneshot;
+
+use crate::flush::{FlushHook, Group, Task, Waiter};
+use crate::record::{IdRecord, LogTypes, PayloadRecord, VoteRecord};
+use crate::types::{LogEntry, LogId, TypeConfig, Vote};
+use crate::watermark::{Mark, Watermark, WatermarkError};
+
+const MIB: usize = 1024 * 1024;
+/// Bytes of entries read at once, for a peer or for applying: a backlog is never loaded whole.
+const READ_BYTES: usize = MIB;
+/// How long the watermark may be ahead of its copy on disk.
+const MARK_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where the log lies and how much memory it may have.
+#[derive(Clone)]
+pub(crate) struct LogOptions {
+    pub(crate) dir: PathBuf,
+    pub(crate) watermark: PathBuf,
+    /// Bytes of one file.
+    pub(crate) chunk_bytes: usize,
+    /// Bytes of entries kept in memory beyond those of the newest file.
+    pub(crate) cache_bytes: usize,
+    pub(crate) after_flush: Option<FlushHook>,
+}
+
+impl LogOptions {
+    pub(crate) fn new(dir: PathBuf, watermark: PathBuf) -> Self {
+        Self {
+            dir,
+            watermark,
+            chunk_bytes: 16 * MIB,
+            cache_bytes: 32 * MIB,
+            after_flush: None,
+        }
+    }
+}
+
+/// The log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// It could not be opened or read.
+    #[error("open the log in {dir}")]
+    Io {
+        dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
+    /// It does not hold what was once on disk.
+    #[error("the log in {dir} {lost}: what was acknowledged is gone")]
+    Lost { dir: PathBuf, lost: String },
+}
+
+/// The open log. Cheap to clone; the files close when the last clone is gone.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    owner: Arc<Owner>,
+}
+
+/// Ends the thread beside the log with the last clone.
+struct Owner {
+    shared: Arc<Shared>,
+    tasks: Sender<Task>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    log: RwLock<RaftLog<LogTypes>>,
+    group: Arc<Group>,
+}
+
+impl LogStore {
+    /// Opens the log in its directory, which must be there; an empty one is a log without entries. Refuses a log
+    /// that ends below its watermark.
+    pub(crate) fn open(options: LogOptions) -> Result<Self, LogError> {
+        let watermark = Watermark::open(&options.watermark)?;
+        let failed = |source| LogError::Io {
+            dir: options.dir.clone(),
+            source,
+        };
+        let config = raft_log::Config {
+            wal: chunked_wal::Config {
+                dir: options.dir.to_string_lossy().into_owned(),
+                read_buffer_size: Some(MIB),
+                chunk_max_size: Some(options.chunk_bytes),
+                truncate_incomplete_record: Some(true),
+                // Its own wait would delay a lone entry; the grouping is ours.
+                flush_batch_wait: Some(Duration::ZERO),
+                ..chunked_wal::Config::default()
+            },
+            log_cache_max_items: None,
+            log_cache_capacity: Some(options.cache_bytes),
+        };
+        let log = RaftLog::open(Arc::new(config)).map_err(failed)?;
+        if let Some(lost) = lost(&log, &watermark.mark()).map_err(failed)? {
+            return Err(LogError::Lost {
+                dir: options.dir,
+                lost,
+            });
+        }
+        let (tasks, received) = std::sync::mpsc::channel();
+        let group = Group::new(
+            watermark,
+            tasks.clone(),
+            options.chunk_bytes as u64,
+            options.after_flush,
+        );
+        let shared = Arc::new(Shared {
+            log: RwLock::new(log),
+            group: Arc::new(group),
+        });
+        let beside = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("log-flush".to_owned())
+            .spawn(move || beside.serve(&received))
+            .map_err(failed)?;
+        Ok(Self {
+            owner: Arc::new(Owner {
+                shared,
+                tasks,
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// Bytes of the log on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.read().on_disk_size()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, RaftLog<LogTypes>> {
+        self.owner
+            .shared
+            .log
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> io::Result<RwLockWriteGuard<'_, RaftLog<LogTypes>>> {
+        self.group().check()?;
+        Ok(self.owner.shared.write())
+    }
+
+    fn group(&self) -> &Arc<Group> {
+        &self.owner.shared.group
+    }
+
+    /// Entries from `start` up to before `end`, no more than fill `bytes`, but one if there is one.
+    fn entries(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<LogEntry>> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let mut taken = 0;
+        let mut entries = Vec::new();
+        for found in self.read().read(start, end) {
+            let (IdRecord(id), payload) = found?;
+            taken += payload.body_bytes();
+            if taken > bytes && !entries.is_empty() {
+                break;
+            }
+            entries.push(payload.into_entry(id)?);
+        }
+        Ok(entries)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The thread ends by itself only where it panicked, and then there is nothing to stop.
+        self.tasks.send(Task::Stop).ok();
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread beside the log panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn write(&self) -> RwLockWriteGuard<'_, RaftLog<LogTypes>> {
+        self.log.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread beside the log: flushes what gathered, and brings the watermark to disk.
+    fn serve(&self, tasks: &Receiver<Task>) {
+        loop {
+            match tasks.recv_timeout(MARK_SYNC_INTERVAL) {
+                Ok(Task::Flush) => {
+                    // An error has reached those who wait for the flush already, through its callback.
+                    if let Err(error) = self.group.flush_next(&mut self.write()) {
+                        tracing::error!(%error, "the log refused a flush");
+                    }
+                }
+                Ok(Task::SyncMark) | Err(RecvTimeoutError::Timeout) => self.group.sync_mark(),
+                Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let mut log = self.write();
+        let written = log.flush(true, None).and_then(|()| log.wait_worker_idle());
+        if let Err(error) = written {
+            tracing::error!(%error, "the log was not flushed when it was closed");
+        }
+        self.group.sync_mark();
+    }
+}
+
+/// What of the watermark the log does not hold, in words.
+fn lost(log: &RaftLog<LogTypes>, mark: &Mark) -> io::Result<Option<String>> {
+    let state = log.log_state();
+    let vote = state.vote().map(|vote| vote.0);
+    if vote < mark.vote {
+        let (present, wanted) = (words(vote), words(mark.vote));
+        return Ok(Some(format!(
+            "has the vote {present}, and once had {wanted} on disk"
+        )));
+    }
+    let Some(marked) = mark.log else {
+        return Ok(None);
+    };
+    if state
+        .purged()
+        .is_some_and(|purged| purged.0.index >= marked.index)
+    {
+        return Ok(None);
+    }
+    let held = log
+        .read(marked.index, marked.index.saturating_add(1))
+        .next()
+        .transpose()?
+        .map(|(id, _)| id.0);
+    if held == Some(marked) {
+        return Ok(None);
+    }
+    let last = words(state.last().map(|id| id.0));
+    Ok(Some(format!("ends at {last}, and once had {marked} on disk")))
+}
+
+fn words(what: Option<impl std::fmt::Display>) -> String {
+    what.map_or_else(|| "nothing".to_owned(), |what| what.to_string())
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => start,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&end) => end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<B>(&mut self, range: B) -> io::Result<Vec<LogEntry>>
+    where
+        B: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let (start, end) = bounds(&range);
+        self.entries(start, end, usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.read().log_state().vote().map(|vote| vote.0))
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
+        self.entries(start, end, READ_BYTES)
+    }
+
+    async fn entries_stream<B>(&mut self, range: B) -> impl Stream<Item = io::Result<LogEntry>> + Send
+    where
+        B: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let (next, end) = bounds(&range);
+        let unread = Unread {
+            log: self.clone(),
+            loaded: Vec::new().into_iter(),
+            next,
+            end,
+        };
+        stream::try_unfold(unread, |mut unread| async move {
+            Ok(unread.next()?.map(|entry| (entry, unread)))
+        })
+    }
+}
+
+/// What is left of a stream of entries: some in memory, the rest in the log.
+struct Unread {
+    log: LogStore,
+    loaded: std::vec::IntoIter<LogEntry>,
+    next: u64,
+    end: u64,
+}
+
+impl Unread {
+    fn next(&mut self) -> io::Result<Option<LogEntry>> {
+        if let Some(entry) = self.loaded.next() {
+            return Ok(Some(entry));
+        }
+        self.loaded = self.log.entries(self.next, self.end, READ_BYTES)?.into_iter();
+        match self.loaded.as_slice().last() {
+            Some(last) => self.next = last.log_id.index + 1,
+            None => return Ok(None),
+        }
+        Ok(self.loaded.next())
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let log = self.read();
+        Ok(LogState {
+            last_purged_log_id: log.log_state().purged().map(|id| id.0),
+            last_log_id: log.log_state().last().map(|id| id.0),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let (asked, flushed) = oneshot::channel();
+        {
+            let mut log = self.write()?;
+            log.save_vote(VoteRecord(*vote))?;
+            self.group().flush(&mut log, Waiter::Vote(*vote, asked))?;
+        }
+        flushed
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the log was closed")))
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let Some(committed) = committed.map(IdRecord) else {
+            return Ok(());
+        };
+        let mut log = self.write()?;
+        let state = log.log_state();
+        // While a snapshot is installed the core may know of more than the log holds; then it is not worth keeping.
+        if state.committed() >= Some(&committed) || state.last() < Some(&committed) {
+            return Ok(());
+        }
+        log.commit(committed)?;
+        self.group().write(&mut log)
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.read().log_state().committed().map(|id| id.0))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = LogEntry> + Send,
+        I::IntoIter: Send,
+    {
+        let mut log = self.write()?;
+        log.append(
+            entries
+                .into_iter()
+                .map(|entry| (IdRecord(entry.log_id), PayloadRecord::of(entry.payload))),
+        )?;
+        self.group().flush(&mut log, Waiter::Append(callback))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let mut log = self.write()?;
+        if log.log_state().last().map(|id| id.0) <= last {
+            return Ok(());
+        }
+        // Order: the watermark first, or a crash in between would look like a lost tail.
+        self.group().watermark().lower(last).map_err(io::Error::other)?;
+        log.truncate(last.map_or(0, |id| id.index + 1))?;
+        self.group().write(&mut log)
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let mut log = self.write()?;
+        log.purge(IdRecord(upto))?;
+        self.group().flush(&mut log, Waiter::Nobody)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! A node's own copy of the state: which database is current, how far it has applied, and views of it.
+//!
+//! The database lies in a directory `db-<generation>`; the file `CURRENT` names it. Installing a snapshot builds
+//! the next generation beside it and switches; the old one stays until its last view ends.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use pushrail_machine::store::StoreError;
+use pushrail_model::ids::LogIndex;
+use pushrail_rocks::{Properties, RocksOptions, RocksStore};
+use tokio::sync::watch;
+
+use crate::hints::HintSender;
+use crate::types::{LogId, StoredMembership};
+use crate::view::View;
+use crate::wire;
+
+const CURRENT: &str = "CURRENT";
+const PREFIX: &str = "db-";
+/// The store's own rows: the last applied entry, and the last membership.
+const APPLIED: &[u8] = b"applied";
+const MEMBERSHIP: &[u8] = b"membership";
+
+/// How far the state has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The last entry applied.
+    pub(crate) applied: Option<LogId>,
+    /// Raised by every installed snapshot: what was built on an older one is void.
+    pub(crate) generation: u64,
+}
+
+/// One database.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    pub(crate) store: RocksStore,
+}
+
+/// The state. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct State {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    options: RocksOptions,
+    current: ArcSwap<Generation>,
+    /// Replaced databases that somebody may still look at.
+    retired: Mutex<Vec<Arc<Generation>>>,
+    progress: watch::Sender<Progress>,
+    failure: watch::Sender<Option<String>>,
+    hints: HintSender,
+}
+
+impl State {
+    /// Opens the state in `dir`, which must be there; an empty one is the state before the first entry.
+    pub(crate) fn open(dir: &Path, options: RocksOptions, hints: HintSender) -> Result<Self, StoreError> {
+        let (number, fresh) = match read_current(dir)? {
+            Some(number) => (number, false),
+            None => (1, true),
+        };
+        let path = database(dir, number);
+        if !fresh && !path.is_dir() {
+            return Err(io_error(
+                format!("find the state {}, which {CURRENT} names", path.display()),
+                io::Error::from(io::ErrorKind::NotFound),
+            ));
+        }
+        let store = RocksStore::open(&path, &options)?;
+        if fresh {
+            write_current(dir, number)?;
+        }
+        let progress = Progress {
+            applied: applied(&store)?,
+            generation: number,
+        };
+        let state = Self {
+            shared: Arc::new(Shared {
+                dir: dir.to_path_buf(),
+                options,
+                current: ArcSwap::from_pointee(Generation { number, store }),
+                retired: Mutex::default(),
+                progress: watch::Sender::new(progress),
+                failure: watch::Sender::new(None),
+                hints,
+            }),
+        };
+        state.remove_leftovers()?;
+        Ok(state)
+    }
+
+    /// A consistent sight of what has been applied by now.
+    pub(crate) fn view(&self) -> Result<View, StoreError> {
+        let rows = self.current().store.view();
+        let applied = rows.meta(APPLIED)?.map(decode_id).transpose()?;
+        let (term, index) = applied.map_or((0, 0), |id| (id.leader_id.term, id.index));
+        Ok(View::new(Arc::new(rows), term, LogIndex(index)))
+    }
+
+    /// How far it has come, and when it comes further.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.shared.progress.subscribe()
+    }
+
+    /// Why the state can no longer be trusted or written; the process must end.
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.shared.failure.subscribe()
+    }
+
+    /// Brings all that was applied to disk.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.current().store.flush()
+    }
+
+    /// Figures of the database, for metrics.
+    pub(crate) fn properties(&self) -> Result<Properties, StoreError> {
+        self.current().store.properties()
+    }
+
+    /// Where applied entries put their hints.
+    pub(crate) fn hints(&self) -> &HintSender {
+        &self.shared.hints
+    }
+
+    /// The present database.
+    pub(crate) fn current(&self) -> Arc<Generation> {
+        self.shared.current.load_full()
+    }
+
+    /// Says how far the state has come. Only the thread that applies says so, or an install while none runs.
+    pub(crate) fn publish(&self, progress: Progress) {
+        self.shared.progress.send_replace(progress);
+    }
+
+    /// Says that the node must stop. The first reason stays.
+    pub(crate) fn fail(&self, why: String) {
+        self.shared.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(why);
+            }
+            first
+        });
+    }
+
+    /// Where the next generation is to be put together, and its number. What an earlier attempt left is removed.
+    pub(crate) fn next_generation(&self) -> Result<(u64, PathBuf), StoreError> {
+        let number = self.current().number + 1;
+        let path = database(&self.shared.dir, number);
+        if path.exists() {
+            fs::remove_dir_all(&path)
+                .map_err(|error| io_error(format!("remove {}", path.display()), error))?;
+        }
+        Ok((number, path))
+    }
+
+    /// Opens the generation that was put together, and makes it the current one.
+    pub(crate) fn switch(&self, number: u64) -> Result<(), StoreError> {
+        let store = RocksStore::open(&database(&self.shared.dir, number), &self.shared.options)?;
+        let applied = applied(&store)?;
+        write_current(&self.shared.dir, number)?;
+        let old = self.shared.current.swap(Arc::new(Generation { number, store }));
+        self.retired().push(old);
+        self.publish(Progress {
+            applied,
+            generation: number,
+        });
+        Ok(())
+    }
+
+    /// Removes replaced databases that nobody looks at any more.
+    pub(crate) fn sweep(&self) {
+        let mut retired = self.retired();
+        let (used, unused) = std::mem::take(&mut *retired)
+            .into_iter()
+            .partition(|old| Arc::strong_count(old) > 1 || old.store.in_use());
+        *retired = used;
+        drop(retired);
+        for old in unused {
+            let path = old.store.path();
+            drop::<Arc<Generation>>(old);
+            if let Err(error) = fs::remove_dir_all(&path) {
+                // It only takes room, and the next start tries again.
+                tracing::warn!(path = %path.display(), %error, "a replaced state could not be removed");
+            }
+        }
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Generation>>> {
+        self.shared.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a crash left beside the current database.
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let current = database(&self.shared.dir, self.current().number);
+        let remove = || {
+            for entry in fs::read_dir(&self.shared.dir)? {
+                let entry = entry?;
+                let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+                if ours && entry.path() != current {
+                    fs::remove_dir_all(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(|error| io_error(format!("tidy {}", self.shared.dir.display()), error))
+    }
+}
+
+/// The store's own rows for a commit that ends at `applied`.
+pub(crate) fn meta(applied: &LogId, membership: Option<&StoredMembership>) -> Vec<(&'static [u8], Vec<u8>)> {
+    let mut meta = vec![(APPLIED, wire::encode_log_id(applied))];
+    if let Some(membership) = membership {
+        meta.push((MEMBERSHIP, wire::encode_stored_membership(membership)));
+    }
+    meta
+}
+
+/// The last entry that a database has applied.
+pub(crate) fn applied(store: &RocksStore) -> Result<Option<LogId>, StoreError> {
+    store.meta(APPLIED)?.map(decode_id).transpose()
+}
+
+/// The last membership that a database has applied.
+pub(crate) fn membership(store: &RocksStore) -> Result<StoredMembership, StoreError> {
+    match store.meta(MEMBERSHIP)? {
+        Some(bytes) => wire::decode_stored_membership(bytes).map_err(damaged_meta),
+        None => Ok(StoredMembership::default()),
+    }
+}
+
+fn decode_id(bytes: bytes::Bytes) -> Result<LogId, StoreError> {
+    wire::decode_log_id(bytes).map_err(damaged_meta)
+}
+
+fn damaged_meta(error: wire::WireError) -> StoreError {
+    io_error(
+        "read how far the state has come".into(),
+        io::Error::new(io::ErrorKind::InvalidData, error),
+    )
+}
+
+pub(crate) fn io_error(what: String, source: io::Error) -> StoreError {
+    StoreError::Io { what, source }
+}
+
+fn database(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{number}"))
+}
+
+/// The number of the current database; `None` where no state was ever made here.
+fn read_current(dir: &Path) -> Result<Option<u64>, StoreError> {
+    let path = dir.join(CURRENT);
+    match fs::read_to_string(&path) {
+        Ok(text) => text
+            .trim_end()
+            .strip_prefix(PREFIX)
+            .and_then(|number| number.parse().ok())
+            .map(Some)
+            .ok_or_else(|| {
+                io_error(
+                    format!("read {}", path.display()),
+                    io::Error::from(io::ErrorKind::InvalidData),
+                )
+            }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error(format!("read {}", path.display()), error)),
+    }
+}
+
+/// Puts the name in place whole or not at all, and on disk.
+fn write_current(dir: &Path, number: u64) -> Result<(), StoreError> {
+    let write = || {
+        let new = dir.join(format!("{CURRENT}.new"));
+        let mut file = File::create(&new)?;
+        writeln!(file, "{PREFIX}{number}")?;
+        file.sync_all()?;
+        fs::rename(&new, dir.join(CURRENT))?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|error| io_error(format!("write {}", dir.join(CURRENT).display()), error))
+}
