@@ -94,5 +94,9 @@ async fn the_stores_pass_the_conformance_suite() {
 async fn the_stores_pass_the_conformance_suite_while_flushes_are_slow() {
     let slow: FlushHook = std::sync::Arc::new(|| std::thread::sleep(Duration::from_millis(3)));
 
-    Suite::test_all(Real { after_flush: Some(slow) }).await.unwrap();
+    Suite::test_all(Real {
+        after_flush: Some(slow),
+    })
+    .await
+    .unwrap();
 }
