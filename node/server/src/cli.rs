@@ -5,8 +5,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub mod serve_args;
-
 mod attempts;
 mod cluster;
 mod destinations;
@@ -27,8 +25,8 @@ mod times;
 mod words;
 
 use crate::cli::error::CliError;
-use crate::cli::serve_args::ServeArgs;
 use crate::cli::session::Session;
+use crate::config::load::Flags;
 
 /// Pushrail: events in once, delivered to every destination at least once.
 #[derive(Debug, Parser)]
@@ -46,7 +44,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run a node
-    Serve(ServeArgs),
+    Serve(Flags),
     /// Form the cluster; see how it stands
     Cluster(cluster::Noun),
     /// Customers, whose data nobody else sees
@@ -68,7 +66,7 @@ pub enum Verb {
 }
 
 /// Carries out a verb and says what came of it. Running a node is no client's verb: `serve` does that.
-pub fn run(verb: Verb, serve: impl FnOnce(ServeArgs) -> ExitCode) -> ExitCode {
+pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
     let outcome = match verb {
         Verb::Serve(args) => return serve(args),
         Verb::Cluster(noun) => ask(noun.reach, |session| Box::pin(cluster::run(session, noun.verb))),

@@ -1,5 +1,135 @@
 //! What goes out: which deliveries start and when, one attempt each, what follows from it, and its way into the log.
+//! `serve` starts it and takes it down; it speaks to the replica and to the adapters, and to nobody else.
 
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pushrail_adapters::net::Net;
+use pushrail_model::ids::NodeId;
+use pushrail_raft::clock::Clock;
+use pushrail_raft::replica::Replica;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::DeliveryConfig;
+use crate::delivery::attempt::Outfit;
+use crate::delivery::links::Links;
+use crate::delivery::owner::{Event, Owner};
+use crate::delivery::queue::{Bounds, Queue};
+use crate::telemetry::chain;
+
+mod attempt;
+mod gate;
+mod links;
+mod look;
+mod owner;
 mod queue;
+mod recorder;
 mod turns;
 mod verdict;
+
+/// What is kept, at the end, of the time for ending: to record what came back.
+const RECORDING_SHARE: u32 = 5;
+
+/// The delivery loop, its attempts and its recorder.
+pub(crate) struct Delivery {
+    events: UnboundedSender<Event>,
+    cancel: CancellationToken,
+    recorder: JoinHandle<()>,
+    ended: oneshot::Receiver<Result<(), String>>,
+}
+
+impl Delivery {
+    /// Starts to deliver whatever this node owns. Must be called within the runtime that is to make the attempts.
+    pub(crate) fn start(
+        node: NodeId,
+        replica: Replica,
+        clock: Arc<dyn Clock>,
+        net: Net,
+        config: &DeliveryConfig,
+    ) -> io::Result<Self> {
+        let (events, inbound) = unbounded_channel();
+        let tell = events.clone();
+        let (inbox, recorder) = recorder::start(replica.clone(), move |recorded| {
+            // An error says that the loop has ended.
+            tell.send(Event::Recorded(recorded)).ok();
+        });
+        let outfit = Outfit {
+            node,
+            replica,
+            clock,
+            links: Links::new(net),
+            attempt_timeout: config.attempt_timeout,
+        };
+        let bounds = Bounds {
+            running: config.concurrency,
+            open: config.unrecorded_max,
+        };
+        let cancel = CancellationToken::new();
+        let owner = Owner::new(
+            Arc::new(outfit),
+            Handle::current(),
+            cancel.clone(),
+            inbox,
+            (events.clone(), inbound),
+            Queue::new(bounds),
+        );
+        let (tell_ended, ended) = oneshot::channel();
+        // A runtime of its own: reading the store may block, and nobody else must wait for that.
+        let runtime = Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new()
+            .name(format!("deliver-{node}"))
+            .spawn(move || {
+                let outcome = runtime.block_on(owner.run());
+                // An error says that nobody waits for the end.
+                tell_ended.send(outcome.map_err(|error| chain(&error))).ok();
+            })?;
+        Ok(Self {
+            events,
+            cancel,
+            recorder,
+            ended,
+        })
+    }
+
+    /// Resolves when the loop could not go on, with the reason: the node must stop.
+    pub(crate) async fn failed(&mut self) -> String {
+        match (&mut self.ended).await {
+            Ok(Err(why)) => why,
+            Err(_) => "the delivery loop failed inside".to_owned(),
+            // It was told to, or the replica stopped, which speaks for itself.
+            Ok(Ok(())) => std::future::pending().await,
+        }
+    }
+
+    /// Starts nothing more, lets attempts in flight end and what they brought back be recorded, all within `limit`.
+    pub(crate) async fn stop(mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        // An error says that the loop has ended by itself.
+        self.events.send(Event::Stop).ok();
+        let for_attempts = limit - limit / RECORDING_SHARE;
+        match timeout(for_attempts, &mut self.ended).await {
+            Ok(Ok(Err(why))) => error!(error = %why, "delivery failed"),
+            Ok(Ok(Ok(())) | Err(_)) => {}
+            Err(_) => {
+                warn!(limit = ?for_attempts, "attempts in flight are abandoned, they will be made again")
+            }
+        }
+        self.cancel.cancel();
+        drop(self.events);
+        let left = until.saturating_duration_since(Instant::now());
+        match timeout(left, &mut self.recorder).await {
+            Ok(_) => info!("every attempt that came back is on record"),
+            Err(_) => {
+                warn!("attempts that came back could not be recorded, they will be made again");
+                self.recorder.abort();
+            }
+        }
+    }
+}

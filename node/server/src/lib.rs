@@ -5,7 +5,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod metrics;
+pub mod serve;
 pub mod services;
 pub mod shards;
+pub mod telemetry;
 
 mod delivery;
+mod housekeeping;
+mod http;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use pushrail_server::cli::{self, Cli};
+use pushrail_server::serve;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse().verb, |_args| ExitCode::FAILURE)
+    cli::run(Cli::parse().verb, |flags| serve::main(&flags))
 }

@@ -2,4 +2,7 @@
 
 pub mod plan;
 
+pub(crate) mod balancer;
+pub(crate) mod ownership;
+
 mod spread;

@@ -65,6 +65,15 @@ pub struct Flags {
     /// Where /healthz, /readyz and /metrics are asked [default: 127.0.0.1:7402]
     #[arg(long, value_name = "ADDRESS")]
     pub http_listen: Option<String>,
+    /// Under which host and port callers reach this node [default: the address listened on]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Under which host and port the other nodes reach it [default: the address listened on]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub peer_advertise: Option<String>,
+    /// Under which host and port its health and metrics are reached [default: the address listened on]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http_advertise: Option<String>,
     /// Listen beyond loopback although there is no authentication
     #[arg(long)]
     pub insecure_listen: bool,
@@ -161,6 +170,9 @@ fn give_flags(keys: &mut Keys, flags: &Flags) -> Result<(), ConfigError> {
         ("listen", "--listen", &flags.listen),
         ("peer_listen", "--peer-listen", &flags.peer_listen),
         ("http_listen", "--http-listen", &flags.http_listen),
+        ("advertise", "--advertise", &flags.advertise),
+        ("peer_advertise", "--peer-advertise", &flags.peer_advertise),
+        ("http_advertise", "--http-advertise", &flags.http_advertise),
     ];
     for (key, flag, value) in named {
         if let Some(value) = value {

@@ -11,8 +11,11 @@ pub struct Rule<T> {
     /// What it takes, in words.
     pub allowed: String,
     /// The value, if the text is one.
-    pub parse: Box<dyn Fn(&str) -> Option<T>>,
+    pub parse: Parse<T>,
 }
+
+/// Makes a value of a text that is one.
+pub type Parse<T> = Box<dyn Fn(&str) -> Option<T>>;
 
 fn rule<T>(allowed: impl Into<String>, parse: impl Fn(&str) -> Option<T> + 'static) -> Rule<T> {
     Rule {

@@ -36,8 +36,7 @@ pub(crate) enum Step {
         /// How many.
         limit: usize,
     },
-    /// Start this delivery, and answer with [`Queue::started`], [`Queue::skipped`], [`Queue::hold`] or
-    /// [`Queue::put_back`].
+    /// Start this delivery, and answer with [`Queue::started`], [`Queue::skipped`] or [`Queue::hold`].
     Start {
         /// Whose.
         queue: QueueKey,
@@ -296,15 +295,6 @@ impl Queue {
             line.rewind(row);
             line.held = true;
             self.place(queue, None);
-        }
-    }
-
-    /// A [`Step::Start`] could not be done now: it comes again.
-    pub(crate) fn put_back(&mut self, queue: QueueKey, row: Row, now: Timestamp) {
-        if let Some(line) = self.lines.get_mut(&queue) {
-            line.ahead.push_front(row);
-            self.ahead_total += 1;
-            self.place(queue, Some(now));
         }
     }
 

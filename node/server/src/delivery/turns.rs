@@ -129,9 +129,9 @@ impl Turns {
     /// A destination had its turn: it and its tenant go to the end.
     pub(crate) fn served(&mut self, queue: QueueKey) {
         let tenant = tenant_of(queue);
-        self.order.to_the_end(tenant);
+        self.order.move_back(tenant);
         if let Some(destinations) = self.tenants.get_mut(&tenant) {
-            destinations.to_the_end(queue);
+            destinations.move_back(queue);
         }
     }
 }
@@ -169,7 +169,7 @@ impl<T: Copy + Eq + std::hash::Hash> Order<T> {
             .is_some_and(|number| self.by_number.remove(&number).is_some())
     }
 
-    fn to_the_end(&mut self, member: T) {
+    fn move_back(&mut self, member: T) {
         if self.leave(&member) {
             self.join(member);
         }

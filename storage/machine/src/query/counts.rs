@@ -39,3 +39,15 @@ pub fn shards(read: &dyn Read) -> Result<Vec<(ShardId, u64)>, StoreError> {
         .map(|(key, ShardCount(scheduled))| (key.shard, scheduled));
     Ok(counts.collect())
 }
+
+/// All destinations together: reads one row for each.
+pub fn totals(read: &dyn Read) -> Result<DestinationCounts, StoreError> {
+    let rows = tables::rows::<DestinationCountsKey>(read, KeyRange::prefix(&[]), usize::MAX)?;
+    Ok(rows
+        .into_iter()
+        .fold(DestinationCounts::default(), |sum, (_, counts)| DestinationCounts {
+            scheduled: sum.scheduled + counts.scheduled,
+            dead: sum.dead + counts.dead,
+            delivered: sum.delivered + counts.delivered,
+        }))
+}

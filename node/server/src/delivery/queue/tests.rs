@@ -308,28 +308,6 @@ fn a_start_that_sent_nothing_comes_again() {
 }
 
 #[test]
-fn a_row_that_is_put_back_is_the_next_one() {
-    let mut world = World::new(64, 2);
-    let queue = key(0, 1, 1);
-    world.publish(queue, [row(900, 1), row(900, 2)]);
-    let from = match world.queue.next(world.now) {
-        Some(Step::Read { from, limit, .. }) => {
-            world
-                .queue
-                .filled(queue, &[row(900, 1), row(900, 2)], limit, world.now);
-            from
-        }
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(from, row(900, 0));
-    let step = world.queue.next(world.now);
-
-    world.queue.put_back(queue, row(900, 1), world.now);
-
-    assert_eq!(world.queue.next(world.now), step);
-}
-
-#[test]
 fn a_shard_that_is_dropped_starts_nothing_and_remembers_what_is_open() {
     let mut world = World::new(64, 1);
     let queue = key(2, 1, 1);

@@ -1,0 +1,330 @@
+//! What the process counts and measures: every name once, with its meaning. `node/docs/metrics.md` is this table as a
+//! page, and a test holds the two together.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use pushrail_raft::metrics as raft;
+
+/// Deliveries that came to an end, by `kind` and `outcome` (`delivered`, `dead`).
+pub const DELIVERIES_TOTAL: &str = "pushrail_deliveries_total";
+/// Attempts made, by `kind`, `outcome`, `class` and `cause`.
+pub const ATTEMPTS_TOTAL: &str = "pushrail_attempts_total";
+/// How long an attempt took, by `kind` and `outcome`.
+pub const ATTEMPT_DURATION_SECONDS: &str = "pushrail_attempt_duration_seconds";
+/// Retries that were scheduled.
+pub const RETRIES_SCHEDULED_TOTAL: &str = "pushrail_retries_scheduled_total";
+/// From the arrival of a publish at this door to its acknowledgement.
+pub const PUBLISH_ACK_DURATION_SECONDS: &str = "pushrail_publish_ack_duration_seconds";
+/// Events not accepted, by `reason`.
+pub const PUBLISH_REJECTED_TOTAL: &str = "pushrail_publish_rejected_total";
+/// Deliveries scheduled in the shards that this node owns.
+pub const PENDING: &str = "pushrail_pending";
+/// How long the oldest due delivery of this node's shards has been due.
+pub const OLDEST_PENDING_AGE_SECONDS: &str = "pushrail_oldest_pending_age_seconds";
+/// Dead letters in the cluster, as this node's state has them.
+pub const DEAD_LETTERS: &str = "pushrail_dead_letters";
+/// Attempts under way on this node.
+pub const ATTEMPTS_IN_FLIGHT: &str = "pushrail_attempts_in_flight";
+/// Deliveries started here whose attempt is not on record yet.
+pub const UNRECORDED: &str = "pushrail_unrecorded";
+/// Shards that this node delivers for.
+pub const SHARDS_OWNED: &str = "pushrail_shards_owned";
+/// 1, by `version`.
+pub const BUILD_INFO: &str = "pushrail_build_info";
+
+/// What sort of figure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// How often which size was met.
+    Histogram,
+}
+
+impl Sort {
+    /// As the page names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// Its name.
+    pub name: &'static str,
+    /// Of what sort.
+    pub sort: Sort,
+    /// Its labels, all from closed sets.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub what: &'static str,
+}
+
+const fn figure(
+    name: &'static str,
+    sort: Sort,
+    labels: &'static [&'static str],
+    what: &'static str,
+) -> Figure {
+    Figure {
+        name,
+        sort,
+        labels,
+        what,
+    }
+}
+
+/// Every figure of a node, in the order of the page.
+pub const ALL: &[Figure] = &[
+    figure(
+        DELIVERIES_TOTAL,
+        Sort::Counter,
+        &["kind", "outcome"],
+        "deliveries that came to an end here: `delivered` or `dead`",
+    ),
+    figure(
+        ATTEMPTS_TOTAL,
+        Sort::Counter,
+        &["kind", "outcome", "class", "cause"],
+        "attempts made by this node; `class` and `cause` are `none` where it was delivered",
+    ),
+    figure(
+        ATTEMPT_DURATION_SECONDS,
+        Sort::Histogram,
+        &["kind", "outcome"],
+        "how long an attempt took",
+    ),
+    figure(
+        RETRIES_SCHEDULED_TOTAL,
+        Sort::Counter,
+        &["kind"],
+        "retries that attempts of this node led to",
+    ),
+    figure(
+        PUBLISH_ACK_DURATION_SECONDS,
+        Sort::Histogram,
+        &[],
+        "from the arrival of a publish at this door to its acknowledgement",
+    ),
+    figure(
+        PUBLISH_REJECTED_TOTAL,
+        Sort::Counter,
+        &["reason"],
+        "events that this door did not accept; the reasons are those of the API's errors",
+    ),
+    figure(
+        PENDING,
+        Sort::Gauge,
+        &[],
+        "deliveries scheduled in the shards that this node owns",
+    ),
+    figure(
+        OLDEST_PENDING_AGE_SECONDS,
+        Sort::Gauge,
+        &[],
+        "how long the oldest due delivery of this node's shards has been due, held destinations aside",
+    ),
+    figure(
+        DEAD_LETTERS,
+        Sort::Gauge,
+        &[],
+        "dead letters of the whole cluster, as this node's state has them",
+    ),
+    figure(
+        ATTEMPTS_IN_FLIGHT,
+        Sort::Gauge,
+        &[],
+        "attempts of this node under way",
+    ),
+    figure(
+        UNRECORDED,
+        Sort::Gauge,
+        &[],
+        "deliveries started here whose attempt is not on record yet",
+    ),
+    figure(
+        SHARDS_OWNED,
+        Sort::Gauge,
+        &[],
+        "shards that this node delivers for",
+    ),
+    figure(
+        raft::LEASE_REMAINING_SECONDS,
+        Sort::Gauge,
+        &[],
+        "how long this node may still start attempts without hearing from the leader",
+    ),
+    figure(
+        raft::CLOCK_OFFSET_SECONDS,
+        Sort::Gauge,
+        &[],
+        "how far the wall clock of a member was from the leader's when it last asked; on the leader, the widest",
+    ),
+    figure(
+        raft::RAFT_IS_LEADER,
+        Sort::Gauge,
+        &[],
+        "1 while this node leads, else 0",
+    ),
+    figure(raft::RAFT_TERM, Sort::Gauge, &[], "the present term"),
+    figure(
+        raft::RAFT_APPLIED_LAG_ENTRIES,
+        Sort::Gauge,
+        &[],
+        "entries known to be committed that this node has not applied",
+    ),
+    figure(
+        raft::RAFT_FSYNC_DURATION_SECONDS,
+        Sort::Histogram,
+        &[],
+        "how long one fsync of the log took",
+    ),
+    figure(
+        raft::APPLY_DURATION_SECONDS,
+        Sort::Histogram,
+        &[],
+        "how long applying one group of entries took",
+    ),
+    figure(
+        raft::PROPOSE_DURATION_SECONDS,
+        Sort::Histogram,
+        &[],
+        "from a command's arrival at the log to its answer",
+    ),
+    figure(
+        raft::PROPOSE_FAILED_TOTAL,
+        Sort::Counter,
+        &["outcome"],
+        "commands without an answer: `not_accepted` or `unknown`",
+    ),
+    figure(
+        raft::PROPOSE_RESENT_TOTAL,
+        Sort::Counter,
+        &[],
+        "batches that were sent again",
+    ),
+    figure(
+        raft::ENTRY_BATCHES,
+        Sort::Histogram,
+        &[],
+        "batches in one entry of this leader",
+    ),
+    figure(
+        raft::ENTRY_BYTES,
+        Sort::Histogram,
+        &[],
+        "bytes of one entry of this leader",
+    ),
+    figure(BUILD_INFO, Sort::Gauge, &["version"], "1"),
+];
+
+/// Seconds, from what an idle loopback takes to an attempt's whole time.
+const SECONDS: &[f64] = &[
+    0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
+];
+const COUNTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+const BYTES: &[f64] = &[
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    2_097_152.0,
+];
+
+/// Starts to count, once for the process: several nodes in one share their figures.
+pub fn start() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let builder = PrometheusBuilder::new();
+        let builder = builder
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Full(raft::ENTRY_BATCHES.to_owned()), COUNTS)
+            })
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Full(raft::ENTRY_BYTES.to_owned()), BYTES)
+            })
+            .expect("the buckets above are not empty");
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        // Somebody else in this process counts already: then these figures stay empty, which only tests see.
+        metrics::set_global_recorder(recorder).ok();
+        describe();
+        metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        handle
+    })
+}
+
+fn describe() {
+    for figure in ALL {
+        match figure.sort {
+            Sort::Counter => metrics::describe_counter!(figure.name, figure.what),
+            Sort::Gauge => metrics::describe_gauge!(figure.name, figure.what),
+            Sort::Histogram => metrics::describe_histogram!(figure.name, figure.what),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_and_stand_once() {
+        let names: BTreeSet<&str> = ALL.iter().map(|figure| figure.name).collect();
+
+        assert_eq!(names.len(), ALL.len());
+        for figure in ALL {
+            assert!(figure.name.starts_with("pushrail_"), "{}", figure.name);
+            let counts = figure.name.ends_with("_total");
+            assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
+            let labels = ["kind", "outcome", "class", "cause", "reason", "version"];
+            assert!(figure.labels.iter().all(|label| labels.contains(label)));
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_figure() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let shown: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+
+        let expected: Vec<String> = ALL
+            .iter()
+            .map(|figure| {
+                let labels: Vec<String> = figure.labels.iter().map(|label| format!("`{label}`")).collect();
+                let (name, sort) = (figure.name, figure.sort.name());
+                format!("| `{name}` | {sort} | {} | {} |", labels.join(", "), figure.what)
+            })
+            .collect();
+
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_is_counted_is_rendered() {
+        let handle = start();
+
+        metrics::counter!(RETRIES_SCHEDULED_TOTAL, "kind" => "webhook").increment(2);
+
+        let text = handle.render();
+        assert!(
+            text.contains("pushrail_retries_scheduled_total{kind=\"webhook\"} 2"),
+            "{text}"
+        );
+        assert!(text.contains("# HELP pushrail_build_info"), "{text}");
+    }
+}

@@ -1,0 +1,332 @@
+//! A whole node: wires the parts, runs them, and takes them down in order. `pushrail serve` runs one; tests run
+//! several in one process.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pushrail_adapters::net::{Names, Net, NetConfig, NetError};
+use pushrail_raft::clock::{Clock, SystemClock};
+use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, Timings};
+use pushrail_raft::error::StartError;
+use pushrail_raft::replica::Replica;
+use pushrail_raft::types::NodeAddresses;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::config::load::{self, Flags};
+use crate::delivery::Delivery;
+use crate::http::{self, Health};
+use crate::shards::balancer;
+use crate::telemetry::{self, chain};
+use crate::{housekeeping, metrics};
+
+/// For requests of callers under way when the node stops: longer than any answer takes.
+const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
+/// For the last questions of operators.
+const HTTP_LIMIT: Duration = Duration::from_secs(1);
+
+/// A node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address could not be listened on.
+    #[error("listen on {address} ({key})")]
+    Listen {
+        /// The key that names it.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The replica.
+    #[error("start the replica")]
+    Replica(#[from] StartError),
+    /// The way out.
+    #[error("set up the way out")]
+    Net(#[from] NetError),
+    /// The delivery loop.
+    #[error("start the delivery loop")]
+    Delivery(#[source] io::Error),
+}
+
+/// What is around a node: the machine's own things, or a test's.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Which peers may be spoken to.
+    pub peers: Arc<dyn PeerFilter>,
+    /// Where host names are looked up.
+    pub names: Names,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            peers: Arc::new(OpenFilter),
+            names: Names::System,
+        }
+    }
+}
+
+/// A running node.
+pub struct Running {
+    config: Config,
+    replica: Replica,
+    delivery: Delivery,
+    health: Health,
+    balancer: JoinHandle<String>,
+    housekeeping: JoinHandle<()>,
+    callers: Listener,
+    operators: Listener,
+}
+
+/// A server of ours that can be told to end.
+struct Listener {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Starts a node, with everything that is checked about it; returns once it answers.
+pub async fn start(config: Config, around: Surroundings) -> Result<Running, ServeError> {
+    let figures = metrics::start();
+    // Order: addresses first, so that a node that could not be reached does not open its store.
+    let callers = listen("listen", config.listen).await?;
+    let operators = listen("http_listen", config.http_listen).await?;
+    let net = Net::new(NetConfig {
+        allowed_networks: config.delivery.allowed_networks.clone(),
+        connect_timeout: config.delivery.connect_timeout,
+        total_timeout: config.delivery.attempt_timeout,
+        names: around.names,
+        ..NetConfig::default()
+    })?;
+    let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
+    let delivery = Delivery::start(
+        config.node_id,
+        replica.clone(),
+        Arc::clone(&around.clock),
+        net.clone(),
+        &config.delivery,
+    )
+    .map_err(ServeError::Delivery)?;
+    let health = Health::new(replica.clone(), figures);
+    let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
+    let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
+    let callers = serve_callers(callers, &config, &replica, &net);
+    let operators = serve_operators(operators, health.clone());
+    info!(
+        node = %config.node_id,
+        listen = %callers.address,
+        peer_listen = %config.peer_listen,
+        http_listen = %operators.address,
+        "node serves"
+    );
+    Ok(Running {
+        config,
+        replica,
+        delivery,
+        health,
+        balancer,
+        housekeeping,
+        callers,
+        operators,
+    })
+}
+
+fn replica_config(config: &Config, peers: Arc<dyn PeerFilter>) -> ReplicaConfig {
+    let advertise = NodeAddresses {
+        peer: config.advertise.peer.clone(),
+        client: config.advertise.client.clone(),
+        http: config.advertise.http.clone(),
+    };
+    let data_dir = config.data_dir.clone();
+    ReplicaConfig {
+        timings: Timings {
+            heartbeat: config.raft.heartbeat,
+            election_min: config.raft.election_min,
+            election_max: config.raft.election_max,
+        },
+        filter: peers,
+        ..ReplicaConfig::new(config.node_id, data_dir, config.peer_listen, advertise)
+    }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |source| ServeError::Listen { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+fn serve_callers(
+    (listener, address): (TcpListener, SocketAddr),
+    config: &Config,
+    replica: &Replica,
+    net: &Net,
+) -> Listener {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let _ = (config, replica, net);
+    let routes = tonic::service::Routes::default();
+    let task = tokio::spawn(async move {
+        let incoming = TcpListenerStream::new(listener);
+        let served = Server::builder()
+            .tcp_nodelay(true)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, stopped)
+            .await;
+        if let Err(error) = served {
+            error!(error = %chain(&error), "callers are not served any more");
+        }
+    });
+    Listener { address, stop, task }
+}
+
+fn serve_operators((listener, address): (TcpListener, SocketAddr), health: Health) -> Listener {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(async move {
+        let served = axum::serve(listener, http::router(health)).with_graceful_shutdown(stopped);
+        if let Err(error) = served.await {
+            error!(error = %chain(&error), "health and metrics are not served any more");
+        }
+    });
+    Listener { address, stop, task }
+}
+
+impl Listener {
+    async fn stop(mut self, limit: Duration) {
+        self.stop.cancel();
+        if timeout(limit, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Running {
+    /// Where callers' gRPC is taken.
+    pub fn client_address(&self) -> SocketAddr {
+        self.callers.address
+    }
+
+    /// Where health and metrics are asked.
+    pub fn http_address(&self) -> SocketAddr {
+        self.operators.address
+    }
+
+    /// This node's part of the cluster.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Resolves when the node cannot go on, with the reason: it must be dropped, and its process end non-zero.
+    pub async fn failed(&mut self) -> String {
+        let replica = self.replica.failed();
+        tokio::select! {
+            why = replica => format!("the replica failed: {why}"),
+            why = self.delivery.failed() => format!("delivery failed: {why}"),
+            ended = &mut self.balancer => match ended {
+                Ok(why) => format!("balancing failed: {why}"),
+                Err(error) => format!("balancing failed inside: {error}"),
+            },
+        }
+    }
+
+    /// Stops in order: no new callers, no new attempts, what came back on record, the state on disk.
+    pub async fn stop(self) {
+        let limit = self.config.shutdown.limit;
+        info!(node = %self.config.node_id, ?limit, "node stops");
+        self.health.stop();
+        // Order: what callers have under way and what attempts brought back still needs the replica.
+        tokio::join!(
+            self.callers.stop(REQUESTS_LIMIT.min(limit)),
+            self.delivery.stop(limit)
+        );
+        self.balancer.abort();
+        self.housekeeping.abort();
+        self.replica.stop().await;
+        self.operators.stop(HTTP_LIMIT).await;
+        info!(node = %self.config.node_id, "node stopped");
+    }
+}
+
+/// What `pushrail serve` does: a node until SIGTERM or Ctrl-C, or until it fails.
+pub fn main(flags: &Flags) -> ExitCode {
+    let config = match load::load(flags, std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            // There is no process log yet, and nobody else to tell where stderr is closed.
+            writeln!(io::stderr(), "error: {}", chain(&error)).ok();
+            return ExitCode::from(2);
+        }
+    };
+    telemetry::start(&config.log);
+    if config.insecure_listen {
+        warn!(
+            "insecure_listen = true: there is no authentication, whoever reaches these ports rules the cluster"
+        );
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "no threads to run on");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(config));
+    // What was abandoned is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        error!("signals cannot be listened for");
+        return ExitCode::FAILURE;
+    };
+    let mut asked = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let started = tokio::select! {
+        started = start(config, Surroundings::default()) => started,
+        () = asked() => return ExitCode::SUCCESS,
+    };
+    let mut running = match started {
+        Ok(running) => running,
+        Err(error) => {
+            error!(error = %chain(&error), "node cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    tokio::select! {
+        why = running.failed() => {
+            error!(%why, "node failed, ending the process");
+            return ExitCode::FAILURE;
+        }
+        () = asked() => {}
+    }
+    tokio::select! {
+        () = running.stop() => ExitCode::SUCCESS,
+        () = asked() => {
+            warn!("asked to stop again, ending at once");
+            ExitCode::FAILURE
+        }
+    }
+}
