@@ -229,3 +229,6 @@ impl Read for RocksStore {
         view::scan(&self.db, table, range, read_options(), visit)
     }
 }
+
+#[cfg(test)]
+mod tests;
