@@ -1,11 +1,10 @@
 //! All nodes SIGKILLed at once, under load, several times over: what was acknowledged is there afterwards, and is
 //! delivered.
 
-use std::time::Duration;
-
 use harness::behaviour::Behaviour;
 use harness::load::Load;
 
+use crate::replicas::same_state_everywhere;
 use crate::world::{SOON, World};
 
 const ROUNDS: usize = 5;
@@ -41,12 +40,7 @@ async fn all_nodes_killed_at_once_under_load_several_times_over_lose_nothing_ack
     assert_eq!(audit.dead_letters(), strict, "{:?}", audit.dead);
     assert_eq!(audit.delivered, acknowledged.len() - strict);
     world.cluster.check();
-    // And each node, stopped in order, has the same state on its disk.
-    world.cluster.level().await;
-    for id in world.cluster.ids() {
-        let status = world.cluster.node(id).terminate(Duration::from_secs(30)).await;
-        assert!(status.success(), "node {id}: {status}");
-    }
+    same_state_everywhere(&mut world.cluster).await;
 }
 
 fn is_strict(one: &harness::load::Acknowledged) -> bool {

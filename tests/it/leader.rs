@@ -6,6 +6,7 @@ use harness::behaviour::Behaviour;
 use harness::door::local;
 use harness::load::{Load, longest_pause};
 
+use crate::replicas::same_state_everywhere;
 use crate::world::{SOON, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,4 +48,5 @@ async fn a_leader_killed_in_mid_stream_loses_nothing_acknowledged() {
         let story = back.explain(&one.tenant, &one.event, local()).await.unwrap();
         assert_eq!(story.deliveries.len(), 1);
     }
+    same_state_everywhere(&mut world.cluster).await;
 }

@@ -16,6 +16,7 @@ mod pause;
 mod publish;
 mod reads;
 mod replay;
+mod replicas;
 mod signatures;
 mod sigterm;
 mod startup;

@@ -12,6 +12,7 @@ use harness::load::{Acknowledged, Load};
 use pushrail_api::failure::accepted;
 use tonic::Code;
 
+use crate::replicas::same_state_everywhere;
 use crate::world::{SOON, World};
 
 /// A lease, the time of an attempt (the receiver takes 40 ms), and what a loaded machine may add.
@@ -145,5 +146,6 @@ async fn cut_off(mut world: World, lonely: u64) -> CutOff {
     );
     // and what was settled while it was away stayed settled.
     assert_eq!(world.receiver.taken(&hook.path), taken_before);
+    same_state_everywhere(&mut world.cluster).await;
     CutOff { leader_meanwhile }
 }

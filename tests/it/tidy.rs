@@ -260,6 +260,7 @@ fn openraft_and_bincode_are_named_where_the_plan_says_only() {
             "wire",
             "membership",
             "replica",
+            "config",
         ];
         if names("openraft") && !at_home(&path, &raft) {
             broken.push(format!("{path} names openraft"));
