@@ -61,9 +61,9 @@ pub(crate) async fn keep(mut cluster: Cluster, scene: Scene) -> Result<(), Strin
     for command in [
         "pushrail cluster status",
         "pushrail destinations list",
-        "pushrail events publish --type order.paid --data '{\"total\":12}'",
+        "pushrail publish --type order.paid --data '{\"total\":12}'",
         "pushrail attempts list --destination ledger --limit 10",
-        "pushrail --tenant initech dlq list --destination legacy --limit 5",
+        "pushrail dlq list --tenant initech --destination legacy --limit 5",
     ] {
         say(format!("  {command}"));
     }

@@ -1,5 +1,6 @@
 //! One real node: its number, addresses, data directory and log file, and the process that comes and goes.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -98,10 +99,14 @@ impl Node {
             String::from("--http-listen"),
             self.http_address().to_string(),
         ];
-        for setting in &self.settings {
-            args.extend([String::from("--set"), setting.clone()]);
+        if !self.settings.is_empty() {
+            args.extend([String::from("--config"), self.config().display().to_string()]);
         }
         args
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.join(format!("node-{}.toml", self.id))
     }
 
     /// Starts its process.
@@ -110,6 +115,13 @@ impl Node {
     /// If it is running, or cannot be started.
     pub fn start(&mut self) -> u32 {
         assert!(self.process.is_none(), "node {} is running", self.id);
+        let lines: Vec<String> = self
+            .settings
+            .iter()
+            .filter_map(|setting| setting.split_once('='))
+            .map(|(key, value)| format!("{key} = \"{value}\"\n"))
+            .collect();
+        fs::write(self.config(), lines.concat()).expect("write a node's configuration");
         let process =
             Process::spawn(&pushrail(), &self.args(), self.outlives, &self.log()).expect("start a node");
         self.process.insert(process).pid()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use harness::audit::settled;
 use harness::behaviour::Behaviour;
 use harness::process::pushrail;
+use harness::receiver::Signature;
 
 use crate::world::{SOON, World};
 
@@ -67,13 +68,15 @@ async fn everything_can_be_done_and_asked_from_a_shell() {
     let created = shell.json(&format!(
         "destinations create orders --kind webhook --url {url} -o json"
     ));
+    world
+        .receiver
+        .check("/shell", created["credential"]["secret"].as_str().unwrap());
+    world
+        .receiver
+        .check("/shell", created["credential"]["secret"].as_str().unwrap());
     shell.exits("routes create --pattern order.** --destination orders", 0);
-    let published = shell.json("events publish --type order.paid --data {\"total\":12} -o json");
+    let published = shell.json("publish --type order.paid --data {\"total\":12} -o json");
     let event = published["event"].as_str().unwrap().to_owned();
-    world.receiver.check(
-        "/shell",
-        created["credential"]["secret"].as_str().unwrap_or_default(),
-    );
     settled_path(&world, "/shell", 1).await;
 
     let story = shell.json(&format!(
@@ -102,10 +105,9 @@ async fn everything_can_be_done_and_asked_from_a_shell() {
     for word in ["429", "410", "transient", "permanent", "delivered"] {
         assert!(kind.contains(word), "{word} is not in the table:\n{kind}");
     }
-    assert_eq!(
-        world.receiver.requests_to("/shell")[0].body,
-        r#"{"total":12}"#.as_bytes()
-    );
+    let request = world.receiver.requests_to("/shell").remove(0);
+    assert_eq!(request.body, r#"{"total":12}"#.as_bytes());
+    assert_eq!(request.signature, Signature::Valid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,15 +126,9 @@ async fn exit_codes_tell_scripts_what_was_wrong() {
     shell.exits("destinations get nothing", 3);
     shell.exits("tenants create acme", 5);
     shell.exits("tenants list --server 127.0.0.1:1", 6);
-    shell.exits(
-        "events publish --type order.paid --data {} --idempotency-key k",
-        0,
-    );
-    shell.exits(
-        "events publish --type order.paid --data [] --idempotency-key k",
-        5,
-    );
-    shell.exits("events publish --type order..paid --data {}", 2);
+    shell.exits("publish --type order.paid --data {} --idempotency-key k", 0);
+    shell.exits("publish --type order.paid --data [] --idempotency-key k", 5);
+    shell.exits("publish --type order..paid --data {}", 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +136,7 @@ async fn a_destination_is_paused_and_a_dead_letter_replayed_from_a_shell() {
     let mut world = World::three().await;
     let shell = Shell::of(&mut world);
     let hook = world.webhook("acme", "orders", Behaviour::always(401)).await;
-    shell.exits("events publish --type orders.paid --data {}", 0);
+    shell.exits("publish --type orders.paid --data {}", 0);
     settled(&world.door(), &world.endpoints, SOON).await.unwrap();
 
     let letters = shell.json("dlq list --destination orders -o json");

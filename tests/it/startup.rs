@@ -81,9 +81,12 @@ fn a_wrong_configuration_is_refused_with_key_value_and_what_is_allowed() {
         &run(&with(&node, &[]), &[("PUSHRAIL_COLOUR", "red")]),
         &["colour", "red", "no such key"],
     );
-    let mut nameless = with(&node, &["--set", "node_id=none"]);
+    let mut nameless = with(&node, &[]);
     nameless.drain(1..3);
-    refused(&run(&nameless, &[]), &["node_id", "none", "whole number"]);
+    refused(
+        &run(&nameless, &[("PUSHRAIL_NODE_ID", "none")]),
+        &["node_id", "none", "whole number"],
+    );
     assert!(
         !node.data_dir().exists(),
         "a node that refuses to start leaves nothing behind"
@@ -94,17 +97,18 @@ fn a_wrong_configuration_is_refused_with_key_value_and_what_is_allowed() {
 fn an_address_beyond_loopback_is_refused_unless_it_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let node = Node::new(1, directory.path(), &[]);
-    for flag in ["listen", "peer_listen", "http_listen"] {
-        let open = format!("{flag}=0.0.0.0:0");
-        let dashed = format!("--{}", flag.replace('_', "-"));
+    for (key, flag) in [
+        ("listen", "--listen"),
+        ("peer_listen", "--peer-listen"),
+        ("http_listen", "--http-listen"),
+    ] {
         let mut args = node.args();
-        let at = args.iter().position(|arg| *arg == dashed).unwrap();
-        args.drain(at..at + 2);
-        args.extend([String::from("--set"), open]);
+        let at = args.iter().position(|arg| arg == flag).unwrap();
+        args[at + 1] = String::from("0.0.0.0:0");
 
         refused(
             &run(&args, &[]),
-            &[flag, "0.0.0.0:0", "loopback", "insecure_listen"],
+            &[key, "0.0.0.0:0", "loopback", "insecure_listen"],
         );
     }
     assert!(
@@ -121,7 +125,9 @@ async fn an_insecure_listener_that_is_asked_for_starts_and_says_so() {
     let mut args = node.args();
     let at = args.iter().position(|arg| arg == "--http-listen").unwrap();
     args[at + 1] = format!("0.0.0.0:{port}");
-    args.push(String::from("--insecure-listen"));
+    let file = directory.path().join("node.toml");
+    fs::write(&file, "insecure_listen = true\n").unwrap();
+    args.extend([String::from("--config"), file.display().to_string()]);
     let log = directory.path().join("insecure.log");
 
     let mut process = Process::spawn(&pushrail(), &args, Outlives::Nothing, &log).unwrap();
