@@ -19,8 +19,8 @@ use crate::record::LogTypes;
 use crate::types::{LogId, TypeConfig, Vote};
 use crate::watermark::Watermark;
 
-/// Called after each flush, before anybody is told of it; tests make flushes slow with it.
-pub(crate) type FlushHook = Arc<dyn Fn() + Send + Sync>;
+/// Called after each flush, before anybody is told of it; tests make flushes slow with it, or fail.
+pub(crate) type FlushHook = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// Who waits for a flush.
 pub(crate) enum Waiter {
@@ -158,10 +158,8 @@ impl Group {
 
     fn ended(&self, batch: FlushBatch, result: io::Result<()>) {
         metrics::histogram!(RAFT_FSYNC_DURATION_SECONDS).record(batch.began.elapsed());
-        if let Some(hook) = &self.hook {
-            hook();
-        }
-        if let Err(error) = result.and_then(|()| self.mark(&batch)) {
+        let hooked = || self.hook.as_ref().map_or(Ok(()), |hook| hook());
+        if let Err(error) = result.and_then(|()| hooked()).and_then(|()| self.mark(&batch)) {
             self.fail(&error, batch.waiters);
             return;
         }

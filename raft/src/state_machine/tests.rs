@@ -92,11 +92,169 @@ async fn the_stores_pass_the_conformance_suite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stores_pass_the_conformance_suite_while_flushes_are_slow() {
-    let slow: FlushHook = std::sync::Arc::new(|| std::thread::sleep(Duration::from_millis(3)));
+    let slow: FlushHook = std::sync::Arc::new(|| {
+        std::thread::sleep(Duration::from_millis(3));
+        Ok(())
+    });
 
     Suite::test_all(Real {
         after_flush: Some(slow),
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_applied_is_seen_by_views_with_its_index() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut machine, state) = machine(root.path());
+    let before = state.view().unwrap();
+    let mut progress = state.progress();
+
+    apply(&mut machine, (1..=3).map(|index| naming(index, 9)))
+        .await
+        .unwrap();
+
+    let after = state.view().unwrap();
+    assert_eq!((before.applied(), after.applied()), (LogIndex(0), LogIndex(3)));
+    assert_eq!((clock(&state), after.token().term), (Timestamp(3_000_000), 1));
+    assert!(progress.has_changed().unwrap());
+    assert_eq!(progress.borrow_and_update().applied.map(|id| id.index), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_entry_stops_the_node_and_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut machine, state) = machine(root.path());
+    apply(&mut machine, [naming(1, 9)]).await.unwrap();
+
+    let unknown = entry(3, Payload(Bytes::from_static(b"not an entry at all")));
+    let refused = apply(&mut machine, [naming(2, 9), unknown]).await;
+
+    assert!(refused.is_err());
+    assert_eq!(state.view().unwrap().applied(), LogIndex(1));
+    assert_eq!(clock(&state), Timestamp(1_000_000));
+    assert!(state.failure().borrow().is_some());
+    // Nothing goes on over it, either.
+    assert!(apply(&mut machine, [naming(4, 9)]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_entry_is_applied_twice() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut machine, state) = machine(root.path());
+    apply(&mut machine, [naming(1, 9), naming(2, 9)]).await.unwrap();
+
+    assert!(apply(&mut machine, [naming(2, 9)]).await.is_err());
+    assert_eq!(state.view().unwrap().applied(), LogIndex(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_is_brought_to_disk_once_enough_was_applied() {
+    let root = tempfile::tempdir().unwrap();
+    let options = StateOptions {
+        dir: root.path().join("state"),
+        snapshots: root.path().join("snapshots"),
+        rocks: RocksOptions::default(),
+        flush: FlushPolicy {
+            bytes: 1,
+            age: Duration::from_secs(3600),
+        },
+    };
+    fs::create_dir(&options.dir).unwrap();
+    fs::create_dir(&options.snapshots).unwrap();
+    let (mut machine, state) = StateMachine::open(options, HintSender::default()).unwrap();
+    assert_eq!(state.properties().unwrap().table_bytes, 0);
+
+    apply(&mut machine, [naming(1, 9)]).await.unwrap();
+    // The flush goes on beside; closing the machine waits for it.
+    drop(machine);
+
+    assert!(state.properties().unwrap().table_bytes > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_outlives_a_restart_and_an_unfinished_one_does_not() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut first, _) = machine(root.path());
+    apply(&mut first, [naming(1, 9)]).await.unwrap();
+    let built = first.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    apply(&mut first, [naming(2, 9)]).await.unwrap();
+    let newer = first.get_snapshot_builder().await.build_snapshot().await.unwrap();
+    assert!(!built.snapshot.path.exists());
+    drop(first);
+    fs::create_dir(root.path().join("snapshots/next.half")).unwrap();
+
+    let (mut second, _) = machine(root.path());
+
+    let found = second.get_current_snapshot().await.unwrap().unwrap();
+    assert_eq!((found.meta, found.snapshot), (newer.meta, newer.snapshot));
+    assert!(!root.path().join("snapshots/next.half").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installed_snapshot_is_a_new_generation_and_old_views_stay() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut source, _) = machine(from.path());
+    apply(&mut source, (1..=5).map(|index| naming(index, 9)))
+        .await
+        .unwrap();
+    let snapshot = source
+        .get_snapshot_builder()
+        .await
+        .build_snapshot()
+        .await
+        .unwrap();
+    let (mut target, state) = machine(to.path());
+    apply(&mut target, [naming(1, 9)]).await.unwrap();
+    let old = state.view().unwrap();
+    let generation = state.progress().borrow().generation;
+
+    target
+        .install_snapshot(&snapshot.meta, snapshot.snapshot.clone())
+        .await
+        .unwrap();
+
+    let progress = *state.progress().borrow();
+    assert!(progress.generation > generation);
+    assert_eq!(progress.applied, snapshot.meta.last_log_id);
+    assert_eq!(
+        (old.applied(), state.view().unwrap().applied()),
+        (LogIndex(1), LogIndex(5))
+    );
+    assert_eq!(
+        pushrail_machine::query::clock(&old).unwrap(),
+        Timestamp(1_000_000)
+    );
+    assert!(to.path().join("state/db-1").exists());
+    drop(old);
+    state.sweep();
+    assert!(!to.path().join("state/db-1").exists());
+    // It goes on from there, also after a restart.
+    apply(&mut target, [naming(6, 9)]).await.unwrap();
+    drop((target, state));
+    let (_, again) = machine(to.path());
+    assert_eq!(again.view().unwrap().applied(), LogIndex(6));
+    assert_eq!(again.progress().borrow().generation, progress.generation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_shows_something_else_is_not_installed() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut source, _) = machine(from.path());
+    apply(&mut source, [naming(1, 9)]).await.unwrap();
+    let snapshot = source
+        .get_snapshot_builder()
+        .await
+        .build_snapshot()
+        .await
+        .unwrap();
+    let (mut target, state) = machine(to.path());
+    let mut other = snapshot.meta.clone();
+    other.last_log_id = Some(naming(7, 9).log_id);
+
+    let refused = target.install_snapshot(&other, snapshot.snapshot).await;
+
+    assert!(refused.is_err());
+    assert_eq!(state.view().unwrap().applied(), LogIndex(0));
 }
