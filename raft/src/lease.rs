@@ -8,11 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pushrail_model::ids::LogIndex;
+use pushrail_model::ids::{BootId, LogIndex};
 use pushrail_model::time::{Span, Timestamp};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
+use crate::ask::Questions;
 use crate::clock::Clock;
-use crate::status::Work;
+use crate::config::{FORMAT, LEASE_INTERVAL};
+use crate::own_state::OwnState;
+use crate::propose::LeaderSeen;
+use crate::status::{MemberReport, Work};
 
 /// What the leader answers to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +155,53 @@ impl LeaseKeeper {
 
     pub(crate) fn reported(&self) -> Reported {
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks whoever leads, again and again, until `stop` is called.
+pub(crate) async fn keep_asking(
+    questions: Arc<Questions>,
+    keeper: Arc<LeaseKeeper>,
+    state: OwnState,
+    boot: BootId,
+    clock: Arc<dyn Clock>,
+    mut leader: watch::Receiver<Option<LeaderSeen>>,
+    stop: CancellationToken,
+) {
+    let mut tick = tokio::time::interval(LEASE_INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            // A new leader is asked at once.
+            Ok(()) = leader.changed() => {}
+            () = stop.cancelled() => return,
+        }
+        let reported = keeper.reported();
+        let report = MemberReport {
+            boot,
+            applied: state.applied(),
+            fence: reported.fence,
+            clock: clock.wall(),
+            clock_ahead: 0,
+            format: FORMAT,
+            work: reported.work,
+        };
+        // Order: the time is taken before the question leaves.
+        let sent = clock.monotonic();
+        let answer = tokio::select! {
+            answer = questions.lease(report) => answer,
+            // Whoever was asked leads no more.
+            Ok(()) = leader.changed() => {
+                tick.reset_immediately();
+                continue;
+            }
+            () = stop.cancelled() => return,
+        };
+        match answer {
+            Ok(grant) => keeper.take(&grant, sent),
+            Err(error) => tracing::debug!(%error, "no lease was granted"),
+        }
     }
 }
 

@@ -5,20 +5,30 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pushrail_model::command::Command;
-use pushrail_model::ids::{LogIndex, NodeId};
-use pushrail_model::response::Response;
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use pushrail_machine::store::StoreError;
+use pushrail_model::command::{Command, InitCluster};
+use pushrail_model::ids::{BootId, LogIndex, NodeId};
+use pushrail_model::response::{Rejection, Response};
 use pushrail_model::shard::ShardId;
 use pushrail_model::token::Token;
+pub use pushrail_rocks::Properties;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::ReplicaConfig;
 use crate::error::{InitError, ProposeError, ReadError, StartError};
-use crate::hints::{HintSender, HintStream};
-use crate::lease::{LeaseKeeper, LeaseView};
-use crate::status::{ClusterStatus, Leadership, Status, Work};
+use crate::hints::HintStream;
+use crate::lease::LeaseView;
+use crate::membership;
+use crate::start::Parts;
+use crate::status::{ClusterStatus, Leadership, MemberView, Role, Status, Work};
 use crate::types::NodeAddresses;
 use crate::view::{Answered, Freshness, View};
+
+/// How long a read may wait for the leader and for the state.
+const READ_DEADLINE: Duration = Duration::from_secs(4);
 
 /// What the state answered to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,44 +44,54 @@ pub struct Proposed {
 /// This node's part of the cluster.
 #[derive(Clone)]
 pub struct Replica {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    hints: HintSender,
-    lease: LeaseKeeper,
-    view: View,
-    status: Status,
+    parts: Arc<Parts>,
 }
 
 impl Replica {
     /// Opens log and state, listens for peers, and takes its place in the cluster where it has one.
     pub async fn start(config: ReplicaConfig, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        drop((config, clock));
-        Err(StartError::Core("the core is not wired in yet".to_owned()))
+        let parts = Parts::start(config, clock).await?;
+        Ok(Self {
+            parts: Arc::new(parts),
+        })
     }
 
     /// Forms the cluster of these members, of whom this node is one; harmless where it stands already. Returns once
-    /// the state carries the cluster's name.
+    /// this node's state carries the cluster's name.
     pub async fn init(&self, members: BTreeMap<NodeId, NodeAddresses>) -> Result<(), InitError> {
-        drop(members);
-        Err(InitError::AlreadyInitialised)
+        membership::form(self.parts.state.raft(), &members).await?;
+        let command = Command::InitCluster(InitCluster {
+            cluster: rand::random(),
+            hash_key: rand::random(),
+        });
+        let proposed = self
+            .propose(command)
+            .await
+            .map_err(|error| InitError::Unfinished(error.to_string()))?;
+        if !matches!(
+            proposed.response,
+            Response::Done | Response::Rejected(Rejection::AlreadyInitialised)
+        ) {
+            return Err(InitError::Unfinished(format!(
+                "it was answered {:?}",
+                proposed.response
+            )));
+        }
+        self.await_applied(proposed.index, READ_DEADLINE)
+            .await
+            .map_err(|error| InitError::Unfinished(error.to_string()))
     }
 
-    /// Has the cluster carry out a command; through whichever node leads. An answer comes within five seconds.
+    /// Has the cluster carry out a command, through whichever node leads. An answer comes within five seconds.
+    ///
+    /// A command larger than [`pushrail_model::limits::ENTRY_BYTES_MAX`] is refused.
     pub async fn propose(&self, command: Command) -> Result<Proposed, ProposeError> {
-        drop(command);
-        Err(ProposeError::NotAccepted {
-            why: "not wired in yet".to_owned(),
-        })
+        self.parts.door.propose(command, None).await
     }
 
     /// As [`Replica::propose`], but only while this node leads in `term`: a leader's decision dies with its term.
     pub async fn propose_leading(&self, term: u64, command: Command) -> Result<Proposed, ProposeError> {
-        drop((term, command));
-        Err(ProposeError::NotAccepted {
-            why: "not wired in yet".to_owned(),
-        })
+        self.parts.door.propose(command, Some(term)).await
     }
 
     /// Runs a query, on a thread that may block, over one view that is as fresh as asked.
@@ -80,40 +100,70 @@ impl Replica {
         freshness: Freshness,
         query: impl FnOnce(&View) -> T + Send + 'static,
     ) -> Result<Answered<T>, ReadError> {
-        let _ = freshness;
-        let view = self.view();
-        Ok(Answered {
-            token: view.token(),
-            value: query(&view),
-            age: None,
+        let begun = self.parts.clock.monotonic();
+        let confirmed = self.catch_up(freshness).await?;
+        let parts = Arc::clone(&self.parts);
+        tokio::task::spawn_blocking(move || {
+            let view = parts.state.view();
+            let age = if confirmed {
+                Some(parts.clock.monotonic().saturating_duration_since(begun))
+            } else {
+                parts.lease.age(view.applied())
+            };
+            Answered {
+                value: query(&view),
+                token: view.token(),
+                age,
+            }
         })
+        .await
+        .map_err(|error| ReadError::State(error.to_string()))
+    }
+
+    /// Waits until this node's state is as fresh as asked. `true`: the leader has confirmed it.
+    async fn catch_up(&self, freshness: Freshness) -> Result<bool, ReadError> {
+        let deadline = Instant::now() + READ_DEADLINE;
+        match freshness {
+            Freshness::Local => Ok(false),
+            Freshness::AtLeast(token) if token.group != 0 => Err(ReadError::ForeignToken),
+            Freshness::AtLeast(token) => {
+                self.await_applied(token.index, READ_DEADLINE).await?;
+                Ok(false)
+            }
+            Freshness::Linearizable => {
+                let (_, index) = self.parts.questions.read_index(deadline).await?;
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.await_applied(index, left).await?;
+                Ok(true)
+            }
+        }
     }
 
     /// This node's present state, at once.
     pub fn view(&self) -> View {
-        self.inner.view.clone()
+        self.parts.state.view()
     }
 
     /// Waits until this node has applied `index`.
     pub async fn await_applied(&self, index: LogIndex, within: Duration) -> Result<(), ReadError> {
-        let _ = (index, within);
-        Err(ReadError::Stopped)
+        self.parts.state.await_applied(index, within).await
     }
 
     /// Whether this node may start attempts, and what time it is in the state.
     pub fn lease(&self) -> LeaseView {
-        self.inner.lease.view(self.view().applied(), 0)
+        let state = &self.parts.state;
+        self.parts.lease.view(state.applied(), state.generation())
     }
 
     /// The delivery loops say: from now on nothing starts on terms older than `index`. Until they first do, nobody
-    /// waiting for a fence of this node is let go.
+    /// who waits for a fence of this node is let go.
     pub fn report_fence(&self, index: LogIndex) {
-        self.inner.lease.report_fence(index);
+        self.parts.lease.report_fence(index);
     }
 
     /// The delivery loops say what is before them.
     pub fn report_work(&self, work: Work) {
-        self.inner.lease.report_work(work);
+        self.parts.lease.report_work(work);
     }
 
     /// Waits until the owner of `shard` starts nothing on terms older than `index`, or may start nothing at all.
@@ -123,35 +173,119 @@ impl Replica {
         index: LogIndex,
         within: Duration,
     ) -> Result<(), ReadError> {
-        let _ = (shard, index, within);
-        Err(ReadError::Stopped)
+        self.parts
+            .questions
+            .await_fence(shard, index, Instant::now() + within)
+            .await
     }
 
     /// Hints from now on.
     pub fn hints(&self) -> HintStream {
-        self.inner.hints.listen()
+        self.parts.hints.listen()
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.parts.node
+    }
+
+    /// Its present start.
+    pub fn boot(&self) -> BootId {
+        self.parts.boot
     }
 
     /// What this node knows by itself.
     pub fn status(&self) -> Status {
-        self.inner.status.clone()
+        let core = self.parts.state.raft().metrics().borrow_watched().clone();
+        let index = |id: Option<crate::types::LogId>| LogIndex(id.map_or(0, |id| id.index));
+        let failed = self.parts.failed.borrow().clone();
+        Status {
+            node: self.parts.node,
+            boot: self.parts.boot,
+            cluster: self.parts.peers.cluster(),
+            initialised: core.membership_config.nodes().next().is_some(),
+            role: if failed.is_some() {
+                Role::Stopped
+            } else {
+                role(core.state)
+            },
+            term: core.current_term,
+            leader: core.current_leader.map(NodeId),
+            applied: self.parts.state.applied(),
+            committed: index(core.local_committed),
+            last_log: LogIndex(core.last_log_index.unwrap_or(0)),
+            members: membership::members(self.parts.state.raft()),
+            failed,
+        }
     }
 
     /// The leader's view of the cluster, asked of it wherever it is.
     pub async fn cluster_status(&self) -> Result<ClusterStatus, ReadError> {
-        Err(ReadError::Stopped)
+        self.parts
+            .questions
+            .cluster_status(Instant::now() + READ_DEADLINE)
+            .await
     }
 
-    /// Whom this node sees, if it leads.
+    /// Whom this node sees, if it leads. Decide upon it, then use [`Replica::propose_leading`].
     pub fn leadership(&self) -> Option<Leadership> {
-        None
+        let (term, since) = self.parts.grants.leading()?;
+        let now = self.parts.clock.monotonic();
+        let known = self.parts.grants.members();
+        let membership = membership::present(self.parts.state.raft());
+        let voters: Vec<u64> = membership.voter_ids().collect();
+        let members = membership.nodes().map(|(&id, _)| {
+            let node = NodeId(id);
+            let granted = known.get(&node);
+            MemberView {
+                node,
+                voter: voters.contains(&id),
+                last_seen: granted.map(|granted| granted.at),
+                lease_over: self.parts.grants.is_over(node, now),
+                report: granted.map(|granted| granted.report),
+            }
+        });
+        Some(Leadership {
+            term,
+            since,
+            settled: self.parts.grants.is_settled(now),
+            members: members.collect(),
+        })
     }
 
-    /// Resolves when the consensus core has failed, with the reason: the process must end, non-zero.
+    /// Figures of the state's database, for metrics.
+    pub fn store_properties(&self) -> Result<Properties, StoreError> {
+        self.parts.state.properties()
+    }
+
+    /// Resolves when the consensus core has failed, with the reason: the process must end, non-zero. Never, where
+    /// the replica is stopped in order.
     pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
-        std::future::pending()
+        let mut failed = self.parts.failed.subscribe();
+        async move {
+            loop {
+                if let Some(why) = failed.borrow_and_update().clone() {
+                    return why;
+                }
+                if failed.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        }
     }
 
     /// Stops in order: no more commands, peers are let go, the core ends, the state is flushed.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        self.parts.stop().await;
+    }
+}
+
+fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Shutdown => Role::Stopped,
+    }
 }

@@ -9,6 +9,8 @@ use openraft::EntryPayload;
 use openraft::impls::leader_id_adv;
 use pushrail_machine::answers::BatchAnswer;
 
+use crate::state_machine::StateMachine;
+
 openraft::declare_raft_types!(
     /// Pushrail's choice of openraft's types.
     pub TypeConfig:
@@ -34,6 +36,14 @@ pub type LogPayload = EntryPayload<Payload, u64, NodeAddresses>;
 pub type Membership = openraft::Membership<u64, NodeAddresses>;
 /// A membership and the entry that made it so.
 pub type StoredMembership = openraft::StoredMembership<LeaderId, u64, NodeAddresses>;
+
+/// The core, over our state machine.
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+/// What a snapshot is made of.
+pub(crate) type SnapshotData =
+    <StateMachine as openraft::storage::RaftStateMachine<TypeConfig>>::SnapshotData;
+/// A snapshot as openraft knows it.
+pub(crate) type Snapshot = openraft::storage::Snapshot<LeaderId, u64, NodeAddresses, SnapshotData>;
 
 /// The bytes of one entry: header with the state's time, then the doors' batches.
 #[derive(Clone, PartialEq, Eq)]

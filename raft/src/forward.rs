@@ -1,0 +1,201 @@
+//! The door's ways to the leader: straight to this node's proposer, or over one open call to another node.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use pushrail_machine::codec;
+use pushrail_model::ids::{BatchNumber, NodeId};
+use pushrail_model::limits;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::peers::{Lane, Peers};
+use crate::propose::{LeaderSeen, Lost, LostTo, Way, Ways};
+use crate::proposer::{Arrival, Outcome, ProposerHandle, Reply, ReplyTo};
+use crate::wire::proto;
+
+/// How long the call may take to open.
+const OPEN: Duration = Duration::from_secs(1);
+/// How often a call looks whether it still may speak.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Opens ways to whoever leads.
+pub(crate) struct LeaderWays {
+    peers: Arc<Peers>,
+    proposer: ProposerHandle,
+}
+
+impl LeaderWays {
+    pub(crate) fn new(peers: Arc<Peers>, proposer: ProposerHandle) -> Self {
+        Self { peers, proposer }
+    }
+}
+
+impl Ways for LeaderWays {
+    fn open(&self, leader: &LeaderSeen, reply: ReplyTo, lost: LostTo) -> Box<dyn Way> {
+        if leader.node == self.peers.me() {
+            return Box::new(Straight {
+                proposer: self.proposer.clone(),
+                reply,
+            });
+        }
+        let open = usize::try_from(limits::DOOR_BATCHES_OPEN_MAX).unwrap_or(usize::MAX);
+        let (outbound, batches) = mpsc::channel(open);
+        let call = Call {
+            peers: Arc::clone(&self.peers),
+            leader: leader.clone(),
+            reply,
+            left: Arc::default(),
+        };
+        let closed = lost;
+        tokio::spawn(async move { call.run(batches, closed).await });
+        Box::new(Forwarded { outbound })
+    }
+}
+
+/// This node leads: no wire between.
+struct Straight {
+    proposer: ProposerHandle,
+    reply: ReplyTo,
+}
+
+impl Way for Straight {
+    fn send(&mut self, number: BatchNumber, batch: Bytes, pinned: Option<u64>) -> bool {
+        self.proposer.try_send(Arrival {
+            number,
+            batch,
+            pinned,
+            reply: self.reply.clone(),
+        });
+        true
+    }
+}
+
+/// Another node leads.
+struct Forwarded {
+    outbound: mpsc::Sender<proto::ForwardBatch>,
+}
+
+impl Way for Forwarded {
+    fn send(&mut self, number: BatchNumber, batch: Bytes, _pinned: Option<u64>) -> bool {
+        let batch = proto::ForwardBatch {
+            number: number.0,
+            batch,
+        };
+        self.outbound.try_send(batch).is_ok()
+    }
+}
+
+/// One open call to a leader; ends when the door lets go of its way, or the connection breaks.
+struct Call {
+    peers: Arc<Peers>,
+    leader: LeaderSeen,
+    reply: ReplyTo,
+    // Batches that the connection has taken: they may have arrived. Others certainly have not.
+    left: Arc<Mutex<Vec<BatchNumber>>>,
+}
+
+impl Call {
+    async fn run(self, batches: mpsc::Receiver<proto::ForwardBatch>, lost: LostTo) {
+        let why = match self.speak(batches).await {
+            Ok(()) => "the call to the leader ended".to_owned(),
+            Err(status) => format!("node {}: {}", self.leader.node, status.message()),
+        };
+        tracing::debug!(node = %self.leader.node, why, "a way to the leader has ended");
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        // The door may have stopped.
+        lost.sender
+            .send(Lost {
+                session: lost.session,
+                left,
+                why,
+            })
+            .ok();
+    }
+
+    async fn speak(&self, batches: mpsc::Receiver<proto::ForwardBatch>) -> Result<(), Status> {
+        let leader = self.leader.node;
+        let mut client = self.peers.client(leader, &self.leader.peer, Lane::Door)?;
+        let outbound = {
+            let (left, peers) = (Arc::clone(&self.left), Arc::clone(&self.peers));
+            ReceiverStream::new(batches)
+                .take_while(move |_| std::future::ready(peers.reaches(leader)))
+                .inspect(move |batch| {
+                    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+                    left.push(BatchNumber(batch.number));
+                })
+        };
+        let opening = client.forward(self.peers.request(leader, outbound));
+        let mut answers = timeout(OPEN, opening)
+            .await
+            .map_err(|_| Status::unavailable("it did not take the call in time"))??
+            .into_inner();
+        loop {
+            let received = timeout(LOOK, answers.message()).await;
+            if !self.peers.reaches(leader) {
+                return Err(Status::unavailable("cut off"));
+            }
+            let Ok(received) = received else { continue };
+            let Some(answer) = received? else { return Ok(()) };
+            let number = BatchNumber(answer.number);
+            self.left
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|open| *open != number);
+            let reply = Reply {
+                session: self.reply.session,
+                number,
+                outcome: outcome_from(answer.outcome),
+            };
+            if self.reply.sender.send(reply).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// An outcome as a message.
+pub(crate) fn outcome_to(outcome: Outcome) -> proto::forward_answer::Outcome {
+    use proto::forward_answer::Outcome as Message;
+    match outcome {
+        Outcome::Answered { answers, term } => Message::Answered(proto::Answered {
+            term,
+            answers: codec::encode_answers(&answers),
+        }),
+        Outcome::Retired => Message::Retired(proto::Retired {}),
+        Outcome::Refused { leader, why } => Message::Refused(proto::Refused {
+            leader: leader.map(|node| node.0),
+            why,
+        }),
+        Outcome::Unknown { why } => Message::Unknown(proto::Unknown { why }),
+    }
+}
+
+/// An outcome from a message; what cannot be read is unknown.
+fn outcome_from(outcome: Option<proto::forward_answer::Outcome>) -> Outcome {
+    use proto::forward_answer::Outcome as Message;
+    match outcome {
+        Some(Message::Answered(message)) => match codec::decode_answers(message.answers) {
+            Ok(answers) => Outcome::Answered {
+                answers,
+                term: message.term,
+            },
+            Err(error) => Outcome::Unknown {
+                why: format!("the leader's answer cannot be read: {error}"),
+            },
+        },
+        Some(Message::Retired(proto::Retired {})) => Outcome::Retired,
+        Some(Message::Refused(message)) => Outcome::Refused {
+            leader: message.leader.map(NodeId),
+            why: message.why,
+        },
+        Some(Message::Unknown(message)) => Outcome::Unknown { why: message.why },
+        None => Outcome::Unknown {
+            why: "the leader's answer is of a kind unknown here".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,162 @@
+//! Watches the core: who leads, whether it still runs, and the figures that operators see.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::{RaftMetrics, RaftServerMetrics};
+use pushrail_machine::query;
+use pushrail_model::ids::NodeId;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::grants::Grants;
+use crate::lease::LeaseKeeper;
+use crate::local::DataDir;
+use crate::metrics;
+use crate::own_state::OwnState;
+use crate::peers::Peers;
+use crate::propose::LeaderSeen;
+use crate::types::TypeConfig;
+
+/// How often figures are taken and the core's pulse is felt.
+const SAMPLE: Duration = Duration::from_millis(200);
+
+/// What a watcher looks at and tells.
+#[derive(Clone)]
+pub(crate) struct Watcher {
+    pub(crate) state: OwnState,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) lease: Arc<LeaseKeeper>,
+    pub(crate) dir: Arc<Mutex<Option<DataDir>>>,
+    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Watcher {
+    /// Follows who leads, until the core ends.
+    pub(crate) async fn leadership(self, seen: watch::Sender<Option<LeaderSeen>>) {
+        let mut server = self.state.raft().server_metrics();
+        loop {
+            let present = server.borrow_watched().clone();
+            if present.state == ServerState::Leader {
+                self.grants
+                    .lead(present.vote.leader_id.term, self.clock.monotonic());
+            } else {
+                self.grants.resign();
+            }
+            let leader = leader_of(&present);
+            seen.send_if_modified(|before| {
+            let moved = *before != leader;
+            if moved {
+                tracing::info!(leader = ?leader.as_ref().map(|leader| leader.node.0), term = present.vote.leader_id.term, "the leader has changed");
+                before.clone_from(&leader);
+            }
+            moved
+        });
+            if server.changed().await.is_err() {
+                self.grants.resign();
+                self.fail("the consensus core has ended");
+                return;
+            }
+        }
+    }
+
+    fn fail(&self, why: &str) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        tracing::error!(error = why, "the consensus core has failed");
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert_with(|| why.to_owned());
+            first
+        });
+    }
+
+    /// Takes figures, notes the cluster's name once the state knows it, and tells when the core has failed.
+    pub(crate) async fn pulse(self) {
+        let mut tick = tokio::time::interval(SAMPLE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failure = self.state.failure();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                Ok(()) = failure.changed() => {}
+                () = self.stop.cancelled() => return,
+            }
+            let core = self.state.raft().metrics().borrow_watched().clone();
+            if let Some(why) = failure.borrow_and_update().clone() {
+                self.fail(&why);
+                return;
+            }
+            if let Err(fatal) = &core.running_state {
+                self.fail(&fatal.to_string());
+                return;
+            }
+            if self.peers.cluster().is_none()
+                && let Err(why) = self.join()
+            {
+                self.fail(&why);
+                return;
+            }
+            self.take_figures(&core);
+        }
+    }
+
+    /// Notes the cluster's name, once the state knows it.
+    fn join(&self) -> Result<(), String> {
+        let row = query::cluster(&self.state.view()).map_err(|error| error.to_string())?;
+        let Some(row) = row else { return Ok(()) };
+        let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = dir.as_mut() {
+            dir.join(row.cluster).map_err(|error| error.to_string())?;
+        }
+        drop(dir);
+        self.peers.name_cluster(row.cluster);
+        Ok(())
+    }
+
+    fn take_figures(&self, core: &RaftMetrics<TypeConfig>) {
+        let applied = self.state.applied();
+        let committed = core.local_committed.map_or(0, |id| id.index);
+        gauge(
+            metrics::RAFT_IS_LEADER,
+            u64::from(core.state == ServerState::Leader),
+        );
+        gauge(metrics::RAFT_TERM, core.current_term);
+        gauge(
+            metrics::RAFT_APPLIED_LAG_ENTRIES,
+            committed.saturating_sub(applied.0),
+        );
+        let remaining = self.lease.view(applied, self.state.generation()).remaining();
+        ::metrics::gauge!(metrics::LEASE_REMAINING_SECONDS).set(remaining.as_secs_f64());
+        let members = self.grants.members();
+        let widest = members
+            .values()
+            .map(|granted| granted.report.clock_ahead.unsigned_abs())
+            .max();
+        let apart = Duration::from_micros(widest.unwrap_or(0));
+        ::metrics::gauge!(metrics::CLOCK_OFFSET_SECONDS).set(apart.as_secs_f64());
+    }
+}
+
+fn leader_of(server: &RaftServerMetrics<TypeConfig>) -> Option<LeaderSeen> {
+    let node = server.current_leader?;
+    let addresses = server.membership_config.get_node(&node)?;
+    Some(LeaderSeen {
+        node: NodeId(node),
+        peer: addresses.peer.clone(),
+        term: server.vote.leader_id.term,
+    })
+}
+
+fn gauge(name: &'static str, value: u64) {
+    // Beyond 2³² a gauge shows the largest value: none of these comes near.
+    ::metrics::gauge!(name).set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
+}
