@@ -197,3 +197,74 @@ fn count(kind: &'static str, outcome: &Outcome, took: Span) {
     histogram!(ATTEMPT_DURATION_SECONDS, "kind" => kind, "outcome" => outcome)
         .record(took.as_duration().as_secs_f64());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use pushrail_model::ids::{EventId, EventSeq};
+    use pushrail_model::shard::Partition;
+
+    use super::*;
+
+    /// A link that does as it is told.
+    enum Bad {
+        Panics,
+        Hangs,
+    }
+
+    #[async_trait]
+    impl Link for Bad {
+        async fn send(&self, _batch: &[Dispatch<'_>]) -> Reply {
+            match self {
+                Self::Panics => panic!("on purpose"),
+                Self::Hangs => pending().await,
+            }
+        }
+
+        async fn probe(&self) -> Reply {
+            Reply::default()
+        }
+    }
+
+    fn dispatch() -> Dispatch<'static> {
+        let event = EventId {
+            partition: Partition::default(),
+            seq: EventSeq::ZERO,
+        };
+        Dispatch {
+            event_id: event.to_string(),
+            delivery: DeliveryId { event, place: 0 },
+            number: AttemptNumber(1),
+            event_type: "order.paid",
+            content_type: "application/json",
+            body: Bytes::from_static(b"{}"),
+            created: Timestamp(1),
+            now: Timestamp(2),
+        }
+    }
+
+    async fn outcome(link: &dyn Link) -> Outcome {
+        let reply = send(link, dispatch(), Duration::from_millis(20)).await;
+        rules::classify(registry::adapter("webhook").unwrap().spec(), &reply)
+    }
+
+    fn transient(outcome: &Outcome) -> Option<Cause> {
+        match outcome {
+            Outcome::Failed(failure) if failure.class == FailureClass::Transient => Some(failure.cause),
+            Outcome::Failed(_) | Outcome::Delivered => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_an_adapter_is_that_attempts_alone_and_transient() {
+        assert_eq!(transient(&outcome(&Bad::Panics).await), Some(Cause::Unknown));
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_never_answers_is_cut_off() {
+        assert_eq!(transient(&outcome(&Bad::Hangs).await), Some(Cause::Timeout));
+    }
+}

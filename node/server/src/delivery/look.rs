@@ -51,3 +51,6 @@ pub(crate) fn look(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

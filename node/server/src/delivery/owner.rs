@@ -80,6 +80,7 @@ pub(crate) struct Owner {
     to_load: VecDeque<ShardId>,
     generation: Option<u64>,
     releasing: bool,
+    release_at: Instant,
     stopping: bool,
     swept: Option<ShardId>,
     sweep_at: Instant,
@@ -124,6 +125,7 @@ impl Owner {
             to_load: VecDeque::new(),
             generation: None,
             releasing: false,
+            release_at: now,
             stopping: false,
             swept: None,
             sweep_at: now,
@@ -202,6 +204,8 @@ impl Owner {
             }
             Event::Released => {
                 self.releasing = false;
+                // Whatever the answer was: never in a tight circle.
+                self.release_at = Instant::now() + TICK;
                 self.changed
                     .extend(self.holdings.leaving().map(|(shard, _)| shard));
             }
@@ -380,7 +384,7 @@ impl Owner {
 
     /// Lets go what was asked for and has nothing open any more.
     fn release(&mut self) {
-        if self.releasing {
+        if self.releasing || Instant::now() < self.release_at {
             return;
         }
         let shards: Vec<(ShardId, Epoch)> = self
@@ -407,10 +411,7 @@ impl Owner {
                     // Our own state shows it, or the next round would release them again.
                     replica.await_applied(proposed.index, TICK * 10).await.ok();
                 }
-                Err(error) => {
-                    warn!(shards = count, %error, "shards could not be released, trying again");
-                    tokio::time::sleep(TICK).await;
-                }
+                Err(error) => warn!(shards = count, %error, "shards could not be released, trying again"),
             }
             // An error says that the loop has ended.
             sender.send(Event::Released).ok();

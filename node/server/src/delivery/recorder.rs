@@ -218,3 +218,84 @@ fn count(gathered: &[Made], answers: &[AttemptAnswer]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pushrail_model::delivery::DeliveryKey;
+    use pushrail_model::ids::{AttemptNumber, DestinationNo, Epoch, NodeId, Run, TenantNo};
+    use pushrail_model::outcome::{Observed, Outcome};
+    use pushrail_model::shard::ShardId;
+    use pushrail_model::time::{Span, Timestamp};
+
+    use super::*;
+
+    fn made(index: u64, excerpt_bytes: usize) -> Made {
+        let queue = QueueKey {
+            shard: ShardId::default(),
+            tenant: TenantNo(1),
+            destination: DestinationNo(1),
+        };
+        Made {
+            queue,
+            kind: "webhook",
+            attempt: Attempt {
+                delivery: DeliveryKey {
+                    partition: queue.shard.partition(),
+                    tenant: queue.tenant,
+                    destination: queue.destination,
+                    seq: EventSeq { index, position: 0 },
+                },
+                run: Run(1),
+                number: AttemptNumber(1),
+                epoch: Epoch(1),
+                node: NodeId(1),
+                start: Timestamp(index),
+                took: Span::ZERO,
+                outcome: Outcome::Delivered,
+                observed: Observed {
+                    excerpt: Bytes::from(vec![b'x'; excerpt_bytes]),
+                    ..Observed::default()
+                },
+                verdict: Verdict::Settle,
+            },
+        }
+    }
+
+    fn sizes(mut waiting: VecDeque<Made>) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            sizes.push(gather(&mut waiting).len());
+        }
+        sizes
+    }
+
+    #[test]
+    fn a_command_holds_a_bounded_number_of_attempts() {
+        assert_eq!(
+            sizes((0..600).map(|index| made(index, 10)).collect()),
+            [256, 256, 88]
+        );
+    }
+
+    #[test]
+    fn a_command_holds_a_bounded_number_of_bytes_and_always_one_attempt() {
+        let long = COMMAND_BYTES_WANTED / 3;
+        let mut waiting: VecDeque<Made> = (0..4).map(|index| made(index, long)).collect();
+        waiting.push_back(made(9, COMMAND_BYTES_WANTED * 2));
+
+        assert_eq!(sizes(waiting), [2, 2, 1]);
+    }
+
+    #[test]
+    fn attempts_keep_their_order() {
+        let mut waiting: VecDeque<Made> = (0..3).map(|index| made(index, 0)).collect();
+
+        let order: Vec<u64> = gather(&mut waiting)
+            .iter()
+            .map(|made| made.attempt.delivery.seq.index)
+            .collect();
+
+        assert_eq!(order, [0, 1, 2]);
+    }
+}
