@@ -52,6 +52,14 @@ impl DataDir {
             path: root.to_path_buf(),
             why,
         };
+        // What is foreign is left as it was: not even the lock goes into it.
+        let foreign = || match first_foreign(root).map_err(io)? {
+            Some(foreign) if !root.join(IDENTITY).exists() => Err(refuse(format!(
+                "it holds `{foreign}` but not whose data it is; name an empty directory"
+            ))),
+            Some(_) | None => Ok(()),
+        };
+        foreign()?;
         fs::create_dir_all(root).map_err(io)?;
         let lock = OpenOptions::new()
             .write(true)
@@ -73,11 +81,7 @@ impl DataDir {
                 ))
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(foreign) = first_foreign(root).map_err(io)? {
-                    return Err(refuse(format!(
-                        "it holds `{foreign}` but no node's data; name an empty directory"
-                    )));
-                }
+                foreign()?;
                 return Self::create(root, node, lock);
             }
             Err(source) => return Err(io(source)),
@@ -98,6 +102,13 @@ impl DataDir {
             identity: found,
             _lock: lock,
         };
+        let parts = [dir.log(), dir.watermark(), dir.state(), dir.snapshots()];
+        if let Some(missing) = parts.iter().find(|part| !part.exists()) {
+            return Err(refuse(format!(
+                "{} is missing; put it back, or remove the directory and let this machine join under a new node id",
+                missing.display()
+            )));
+        }
         dir.identity.boot += 1;
         dir.save()?;
         Ok(dir)
@@ -139,6 +150,11 @@ impl DataDir {
         }
         self.identity.complete = true;
         self.save()
+    }
+
+    /// Whether log and state are yet to be made.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.identity.complete
     }
 
     /// The number of this start: larger than all before it.
@@ -200,7 +216,12 @@ impl DataDir {
 
 /// Something in `root` that is neither ours nor the file system's.
 fn first_foreign(root: &Path) -> io::Result<Option<String>> {
-    for entry in fs::read_dir(root)? {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let name = entry?.file_name();
         let half_written = format!("{IDENTITY}.new");
         if name != LOCK && name != "lost+found" && name != half_written.as_str() {
@@ -304,6 +325,7 @@ mod tests {
         fs::write(root.path().join("photo.jpg"), b"x").unwrap();
 
         assert!(refusal(root.path(), 1).contains("photo.jpg"));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -312,6 +334,21 @@ mod tests {
         drop(DataDir::open(root.path(), NodeId(1)).unwrap());
 
         assert!(refusal(root.path(), 1).contains("interrupted"));
+    }
+
+    #[test]
+    fn a_directory_without_one_of_its_parts_is_refused() {
+        for part in [IDENTITY, "log", "watermark", "state", "snapshots"] {
+            let (root, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            drop(made(root.path()));
+            fs::rename(root.path().join(part), aside.path().join(part)).unwrap();
+
+            let why = refusal(root.path(), 1);
+
+            assert!(why.contains("missing") || why.contains("not whose data"), "{why}");
+            fs::rename(aside.path().join(part), root.path().join(part)).unwrap();
+            assert!(DataDir::open(root.path(), NodeId(1)).is_ok());
+        }
     }
 
     #[test]

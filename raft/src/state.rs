@@ -25,6 +25,15 @@ const PREFIX: &str = "db-";
 const APPLIED: &[u8] = b"applied";
 const MEMBERSHIP: &[u8] = b"membership";
 
+/// Whether a directory has held a state before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Never.
+    Fresh,
+    /// It must be there.
+    Made,
+}
+
 /// How far the state has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -58,21 +67,33 @@ struct Shared {
 }
 
 impl State {
-    /// Opens the state in `dir`, which must be there; an empty one is the state before the first entry.
-    pub(crate) fn open(dir: &Path, options: RocksOptions, hints: HintSender) -> Result<Self, StoreError> {
-        let (number, fresh) = match read_current(dir)? {
-            Some(number) => (number, false),
-            None => (1, true),
+    /// Opens the state in `dir`, which must be there; makes the one before the first entry only where there was
+    /// none ever.
+    pub(crate) fn open(
+        dir: &Path,
+        standing: Standing,
+        options: RocksOptions,
+        hints: HintSender,
+    ) -> Result<Self, StoreError> {
+        let number = match (read_current(dir)?, standing) {
+            (Some(number), _) => number,
+            (None, Standing::Fresh) => 1,
+            (None, Standing::Made) => {
+                return Err(io_error(
+                    format!("find out which state in {} is the current one", dir.display()),
+                    io::Error::from(io::ErrorKind::NotFound),
+                ));
+            }
         };
         let path = database(dir, number);
-        if !fresh && !path.is_dir() {
+        if standing == Standing::Made && !path.is_dir() {
             return Err(io_error(
-                format!("find the state {}, which {CURRENT} names", path.display()),
+                format!("find the state {}", path.display()),
                 io::Error::from(io::ErrorKind::NotFound),
             ));
         }
         let store = RocksStore::open(&path, &options)?;
-        if fresh {
+        if standing == Standing::Fresh {
             write_current(dir, number)?;
         }
         let progress = Progress {

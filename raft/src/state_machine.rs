@@ -13,7 +13,7 @@ use crate::applier::{Applier, payload_bytes};
 use crate::hints::HintSender;
 use crate::persist::{FlushPolicy, Persister};
 use crate::snapshot::{SnapshotBuilder, SnapshotFiles, SnapshotMeta, Snapshots, on_a_blocking_thread};
-use crate::state::{self, State};
+use crate::state::{self, Standing, State};
 use crate::types::{LogId, StoredMembership, TypeConfig};
 
 /// Bytes of entries that are applied as one write at most: bounds memory and the longest write.
@@ -22,6 +22,7 @@ const GROUP_BYTES: usize = 2 * 1024 * 1024;
 /// Where the state lies, and how it is kept.
 pub(crate) struct StateOptions {
     pub(crate) dir: PathBuf,
+    pub(crate) standing: Standing,
     pub(crate) snapshots: PathBuf,
     pub(crate) rocks: RocksOptions,
     pub(crate) flush: FlushPolicy,
@@ -37,7 +38,7 @@ pub(crate) struct StateMachine {
 impl StateMachine {
     /// Opens the state. The second handle is for everybody but the core.
     pub(crate) fn open(options: StateOptions, hints: HintSender) -> Result<(Self, State), StoreError> {
-        let state = State::open(&options.dir, options.rocks, hints)?;
+        let state = State::open(&options.dir, options.standing, options.rocks, hints)?;
         let snapshots = Snapshots::open(&options.snapshots)?;
         let start = || {
             let persister = Persister::start(state.clone(), options.flush)?;

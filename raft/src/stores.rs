@@ -11,7 +11,7 @@ use crate::hints::HintSender;
 use crate::local::DataDir;
 use crate::log_store::{LogError, LogOptions, LogStore};
 use crate::persist::FlushPolicy;
-use crate::state::State;
+use crate::state::{Standing, State};
 use crate::state_machine::{StateMachine, StateOptions};
 
 /// What lies in a node's data directory.
@@ -34,6 +34,11 @@ impl Stores {
             .map_err(|error| refused(root, error))?;
         let options = StateOptions {
             dir: dir.state(),
+            standing: if dir.is_fresh() {
+                Standing::Fresh
+            } else {
+                Standing::Made
+            },
             snapshots: dir.snapshots(),
             rocks: RocksOptions::default(),
             flush: FlushPolicy::default(),

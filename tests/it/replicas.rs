@@ -58,14 +58,9 @@ pub(crate) async fn same_state_everywhere(cluster: &mut Cluster) {
     );
 }
 
-/// The directory of the database: RocksDB puts a file `CURRENT` there.
+/// The directory of the present database, which a file beside it names.
 fn state_of(data: &Path) -> PathBuf {
-    if data.join("CURRENT").is_file() {
-        return data.to_owned();
-    }
-    let inner = fs::read_dir(data).unwrap().flatten().map(|entry| entry.path());
-    let mut found = inner.filter(|path| path.join("CURRENT").is_file());
-    found
-        .next()
-        .unwrap_or_else(|| panic!("no database under {}", data.display()))
+    let state = data.join("state");
+    let name = fs::read_to_string(state.join("CURRENT")).unwrap();
+    state.join(name.trim_end())
 }

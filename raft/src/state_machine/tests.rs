@@ -44,6 +44,11 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Rea
 fn machine(root: &Path) -> (StateMachine, State) {
     let options = StateOptions {
         dir: root.join("state"),
+        standing: if root.join("state").exists() {
+            Standing::Made
+        } else {
+            Standing::Fresh
+        },
         snapshots: root.join("snapshots"),
         rocks: RocksOptions::default(),
         flush: FlushPolicy::default(),
@@ -154,6 +159,7 @@ async fn the_state_is_brought_to_disk_once_enough_was_applied() {
     let root = tempfile::tempdir().unwrap();
     let options = StateOptions {
         dir: root.path().join("state"),
+        standing: Standing::Fresh,
         snapshots: root.path().join("snapshots"),
         rocks: RocksOptions::default(),
         flush: FlushPolicy {

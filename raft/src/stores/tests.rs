@@ -157,24 +157,16 @@ async fn a_damaged_log_is_refused_with_advice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_state_is_made_again_from_the_log() {
+async fn a_lost_state_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let mut stores = open(root.path()).unwrap();
-    for index in 0..5 {
-        live(&mut stores, index).await;
-    }
+    live(&mut stores, 0).await;
     drop(stores);
-    fs::remove_dir_all(root.path().join("state")).unwrap();
-    fs::create_dir(root.path().join("state")).unwrap();
+    fs::remove_dir_all(root.path().join("state/db-1")).unwrap();
 
-    let mut found = open(root.path()).unwrap();
-    StorageHelper::new(&mut found.log, &mut found.machine)
-        .with_id(NODE.0)
-        .get_initial_state()
-        .await
-        .unwrap();
-
-    assert_eq!(found.state.view().unwrap().applied(), LogIndex(4));
+    assert!(matches!(open(root.path()), Err(StartError::State(_))));
+    fs::remove_file(root.path().join("state/CURRENT")).unwrap();
+    assert!(matches!(open(root.path()), Err(StartError::State(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
