@@ -422,3 +422,6 @@ impl AttemptKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

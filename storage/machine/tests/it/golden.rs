@@ -1,0 +1,413 @@
+//! Golden bytes: every command, answer and stored row as it was first written. A difference here means that an old
+//! log or an old state would be read as something else. `UPDATE=1` adds what is new; nothing may change.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use pushrail_machine::codec::{
+    decode_answers, decode_batch, decode_entry, encode_answers, encode_batch, encode_entry_payload,
+    entry_time,
+};
+use pushrail_machine::digest::digest;
+use pushrail_machine::memory::MemoryStore;
+use pushrail_machine::store::{Change, Changes, KeyRange, Read, Table};
+use pushrail_machine::{Answers, invariants, query};
+use pushrail_model::command::{
+    Batch, Command, InitCluster, MoveKind, ReleaseShards, SetDestinationState, StartReplay, WantedState,
+};
+use pushrail_model::delivery::DeliveryKey;
+use pushrail_model::ids::{BatchNumber, BootId, Epoch, EventId, EventSeq, LogIndex, NodeId, TenantNo};
+use pushrail_model::outcome::{Cause, FailureClass, Outcome};
+use pushrail_model::payload::Encoding;
+use pushrail_model::replay::ReplayAnswer;
+use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
+use pushrail_model::retry::Waits;
+use pushrail_model::shard::{Partition, ShardId};
+use pushrail_model::tenant::Tenant;
+use pushrail_model::time::{Span, Timestamp};
+use pushrail_model::verdict::{DeathReason, Verdict};
+
+use crate::samples;
+use crate::world::{BEGINNING, World};
+
+/// The bytes kept under `name`; with `UPDATE=1` those that come now.
+fn golden(name: &str, comes: &[u8]) -> Bytes {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(name);
+    if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
+        fs::write(&path, comes).unwrap();
+    }
+    let kept =
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; UPDATE=1 writes it", path.display()));
+    assert_eq!(
+        kept, comes,
+        "{name}: what was written once must be written so for good"
+    );
+    kept.into()
+}
+
+fn batch_of(command: Command) -> Batch {
+    Batch {
+        node: NodeId(3),
+        boot: BootId(1_700_000_000),
+        number: BatchNumber(41),
+        lowest_open: BatchNumber(38),
+        commands: vec![command],
+    }
+}
+
+/// A world with a row in every table.
+fn full_world() -> World {
+    let mut world = World::new();
+    world.run(Command::InitCluster(InitCluster {
+        cluster: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+        hash_key: 77,
+    }));
+    world.run(samples::tenant("acme", "r1"));
+    for (place, name) in ["hook", "bill", "lake"].into_iter().enumerate() {
+        let mut command = samples::destination("acme", name, &format!("d{place}"));
+        if let (Command::PutDestination(put), 1) = (&mut command, place) {
+            put.spec.retry.waits = Waits::Explicit(vec![Span::from_secs(1), Span::from_secs(60)]);
+        }
+        world.run(command);
+        world.run(samples::route(
+            "acme",
+            name,
+            "order.*",
+            name,
+            &format!("t{place}"),
+        ));
+    }
+    world.run(Command::SetDestinationState(SetDestinationState {
+        tenant: "acme".parse().unwrap(),
+        destination: "bill".parse().unwrap(),
+        wanted: WantedState::Paused,
+        request_id: "p1".to_owned(),
+    }));
+    let hook = destination(&world, "hook");
+    world.run(samples::shard_move(hook, 0, 1, MoveKind::Give));
+    world.run(samples::shard_move(hook, 1, 2, MoveKind::Ask));
+    world.time = world.time.plus(Span::from_secs(3));
+    publish(&mut world, "one", Some("k1"));
+    publish(&mut world, "two", None);
+    publish(&mut world, "three", None);
+    fail_and_replay(&mut world);
+    world
+}
+
+fn acme(world: &World) -> Tenant {
+    query::config::tenant(&world.store, &"acme".parse().unwrap())
+        .unwrap()
+        .unwrap()
+}
+
+fn destination(world: &World, name: &str) -> ShardId {
+    let found = query::config::destination(&world.store, &acme(world), &name.parse().unwrap());
+    found.unwrap().unwrap().shard
+}
+
+fn publish(world: &mut World, body: &str, key: Option<&str>) {
+    let tenant = acme(world);
+    let event = samples::event(&world.store, &tenant, &"order.paid".parse().unwrap(), body, key);
+    world.run(samples::accept(&tenant, vec![event]));
+}
+
+/// A delivery to each destination of the event published as the `event`th.
+fn deliveries(world: &World, event: usize) -> Vec<DeliveryKey> {
+    let (tenant, id) = world.events[event];
+    let explained = query::event::explain(&world.store, tenant, id).unwrap().unwrap();
+    explained
+        .deliveries
+        .into_iter()
+        .map(|delivery| delivery.key)
+        .collect()
+}
+
+fn fail_and_replay(world: &mut World) {
+    let retry = Verdict::Retry {
+        after: Span::from_secs(5),
+        window: Span::DAY,
+        retries_max: 10,
+    };
+    let attempts = [
+        (0, 0, Outcome::Delivered, Verdict::Settle),
+        (
+            0,
+            1,
+            samples::failed(FailureClass::Transient, Cause::Timeout),
+            retry,
+        ),
+        (
+            0,
+            2,
+            samples::failed(FailureClass::Permanent, Cause::Auth),
+            Verdict::Bury(DeathReason::Permanent),
+        ),
+        (
+            1,
+            2,
+            samples::failed(FailureClass::Permanent, Cause::Missing),
+            Verdict::Bury(DeathReason::Permanent),
+        ),
+    ];
+    for (event, place, outcome, verdict) in attempts {
+        let key = deliveries(world, event)[place];
+        let mut attempt = samples::attempt(&world.store, key, world.time, outcome, verdict);
+        attempt.observed.status = Some(503);
+        attempt.observed.detail = "upstream".to_owned();
+        attempt.observed.excerpt = Bytes::from_static(b"try later");
+        attempt.observed.excerpt_cut = true;
+        attempt.observed.retry_after = Some(Span::from_secs(5));
+        attempt.observed.remote = "127.0.0.1:9".to_owned();
+        if let Outcome::Failed(failure) = &mut attempt.outcome {
+            failure.floors = true;
+            failure.disables = event == 1;
+        }
+        world.run(samples::record(vec![attempt]));
+    }
+    let dead = deliveries(world, 1)[2];
+    world.run(Command::StartReplay(StartReplay {
+        tenant: "acme".parse().unwrap(),
+        request_id: "again".to_owned(),
+        deliveries: vec![dead, deliveries(world, 0)[0]],
+    }));
+}
+
+#[test]
+fn every_command_is_written_as_it_was() {
+    let world = full_world();
+    let mut kinds = Vec::new();
+    let commands = world
+        .entries
+        .iter()
+        .flat_map(|entry| &entry.batches)
+        .flat_map(|batch| &batch.commands);
+    let release = Command::ReleaseShards(ReleaseShards {
+        node: NodeId(1),
+        shards: vec![(ShardId::new(1023).unwrap(), Epoch(9))],
+    });
+    for command in commands.chain([&release]) {
+        let name = match command {
+            Command::InitCluster(_) => "init_cluster",
+            Command::AcceptEvents(_) => "accept_events",
+            Command::RecordAttempts(_) => "record_attempts",
+            Command::PutTenant(_) => "put_tenant",
+            Command::PutDestination(_) => "put_destination",
+            Command::SetDestinationState(_) => "set_destination_state",
+            Command::PutRoute(_) => "put_route",
+            Command::StartReplay(_) => "start_replay",
+            Command::AssignShards(_) => "assign_shards",
+            Command::ReleaseShards(_) => "release_shards",
+        };
+        let place = kinds.iter().filter(|kind| **kind == name).count();
+        kinds.push(name);
+        let batch = batch_of(command.clone());
+
+        let kept = golden(&format!("command-{name}-{place}.bin"), &encode_batch(&batch));
+
+        assert_eq!(decode_batch(kept).unwrap(), batch);
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(
+        kinds.len(),
+        10,
+        "a golden file for each kind of command: {kinds:?}"
+    );
+}
+
+#[test]
+fn an_entry_is_written_as_it_was() {
+    let batches: Vec<Bytes> = (0..2)
+        .map(|_| encode_batch(&batch_of(samples::tenant("acme", "r1"))))
+        .collect();
+    let time = Timestamp(1_790_000_000_123_456);
+
+    let kept = golden("entry.bin", &encode_entry_payload(time, &batches));
+
+    assert_eq!(entry_time(&kept).unwrap(), time);
+    let entry = decode_entry(LogIndex(7), &kept).unwrap();
+    assert_eq!(
+        (entry.index, entry.time, entry.batches.len()),
+        (LogIndex(7), time, 2)
+    );
+}
+
+#[test]
+fn every_answer_is_written_as_it_was() {
+    let event = EventId {
+        partition: Partition::new(33).unwrap(),
+        seq: EventSeq {
+            index: 77,
+            position: 3,
+        },
+    };
+    let (kind, id) = ("tenant".to_owned(), "acme".to_owned());
+    let rejections = [
+        Rejection::AlreadyInitialised,
+        Rejection::AlreadyExists {
+            kind: kind.clone(),
+            id: id.clone(),
+        },
+        Rejection::NotFound { kind, id },
+        Rejection::LimitReached {
+            what: "routes".to_owned(),
+            limit: 256,
+        },
+        Rejection::BatchRetired,
+        Rejection::VersionMoved { present: 4 },
+        Rejection::EpochMoved { present: Epoch(5) },
+    ];
+    let mut responses = vec![
+        Response::Done,
+        Response::Events(vec![
+            EventAnswer::Accepted {
+                event,
+                deliveries: 2,
+                duplicate: true,
+            },
+            EventAnswer::KeyConflict { event },
+            EventAnswer::RoutingMoved(LogIndex(8)),
+            EventAnswer::UnknownTenant,
+        ]),
+        Response::Attempts(vec![
+            AttemptAnswer::Effective,
+            AttemptAnswer::Late,
+            AttemptAnswer::Repeated,
+            AttemptAnswer::Unknown,
+        ]),
+        Response::Tenant {
+            number: TenantNo(3),
+            version: 1,
+        },
+        Response::Destination {
+            number: pushrail_model::ids::DestinationNo(5),
+            version: 2,
+            shard: ShardId::new(532).unwrap(),
+        },
+        Response::Route { version: 1 },
+        Response::Replay(vec![
+            ReplayAnswer::Started,
+            ReplayAnswer::NotDead,
+            ReplayAnswer::Unknown,
+        ]),
+        Response::Shards(0),
+    ];
+    responses.extend(rejections.map(Response::Rejected));
+    let answers = Answers {
+        index: LogIndex(9),
+        responses,
+    };
+
+    let kept = golden("answers.bin", &encode_answers(&answers));
+
+    assert_eq!(decode_answers(kept).unwrap(), answers);
+}
+
+#[test]
+fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
+    let world = full_world();
+    let mut changes = Vec::new();
+    for table in Table::ALL {
+        let mut comes = Vec::new();
+        world
+            .store
+            .scan(table, KeyRange::prefix(&[]), &mut |key, value| {
+                comes.put_u32(u32::try_from(key.len()).unwrap());
+                comes.put_slice(key);
+                comes.put_u32(u32::try_from(value.len()).unwrap());
+                comes.put_slice(value);
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+        assert!(!comes.is_empty(), "{table:?} has a row");
+
+        let mut kept = golden(&format!("table-{table:?}.bin").to_lowercase(), &comes);
+
+        while kept.has_remaining() {
+            let length = usize::try_from(kept.get_u32()).unwrap();
+            let key = kept.split_to(length).to_vec();
+            let length = usize::try_from(kept.get_u32()).unwrap();
+            let value = kept.split_to(length);
+            changes.push(Change::Put { table, key, value });
+        }
+    }
+    let mut read_back = MemoryStore::default();
+    read_back.commit(&Changes(changes));
+    assert_eq!(invariants::check(&read_back), Ok(()));
+    assert_eq!(digest(&read_back).unwrap(), digest(&world.store).unwrap());
+    assert_eq!(
+        query::clock(&read_back).unwrap(),
+        BEGINNING.plus(Span::from_secs(3))
+    );
+}
+
+#[test]
+fn a_payload_is_a_slice_of_its_entry() {
+    let world = full_world();
+    let entry = world
+        .entries
+        .iter()
+        .find(|entry| matches!(entry.batches[0].commands[0], Command::AcceptEvents(_)))
+        .unwrap();
+    let bytes = encode_entry_payload(entry.time, &[encode_batch(&entry.batches[0])]);
+
+    let read = decode_entry(entry.index, &bytes).unwrap();
+
+    let Command::AcceptEvents(accept) = &read.batches[0].commands[0] else {
+        panic!("an event was accepted");
+    };
+    let payload = &accept.events[0].payload;
+    assert_eq!(
+        (payload.encoding, payload.bytes.as_ref()),
+        (Encoding::Identity, b"one".as_ref())
+    );
+    assert!(
+        bytes.as_ptr_range().contains(&payload.bytes.as_ptr()),
+        "no copy was made"
+    );
+}
+
+#[test]
+fn damaged_or_unknown_entries_are_errors_and_never_panics() {
+    let world = full_world();
+    for entry in &world.entries {
+        let bytes = encode_entry_payload(entry.time, &[encode_batch(&entry.batches[0])]);
+        for length in 0..bytes.len() {
+            assert!(
+                decode_entry(entry.index, &bytes.slice(..length)).is_err(),
+                "cut at {length}"
+            );
+        }
+        for place in 0..bytes.len() {
+            let mut flipped = bytes.to_vec();
+            flipped[place] ^= 0x41;
+            if let Ok(read) = decode_entry(entry.index, &flipped.into()) {
+                assert_eq!(read.index, entry.index);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_command_of_tomorrow_stops_the_node() {
+    let mut batch = encode_batch(&Batch {
+        commands: Vec::new(),
+        ..batch_of(samples::tenant("acme", "r1"))
+    })
+    .to_vec();
+    // Field 5 of the batch: a command whose one choice has number 99.
+    batch.extend_from_slice(&[0x2a, 3, 0x9a, 0x06, 0]);
+
+    let error = decode_entry(LogIndex(12), &encode_entry_payload(BEGINNING, &[batch.into()])).unwrap_err();
+
+    let text = error.to_string();
+    assert!(
+        text.contains("log entry 12") && text.contains("does not know"),
+        "{text}"
+    );
+}

@@ -1,0 +1,15 @@
+//! The state machine from outside: scenarios in plain text, random commands, golden bytes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, and reads its scenarios and golden files"
+)]
+
+mod golden;
+mod properties;
+mod render;
+mod samples;
+mod scenarios;
+mod script;
+mod world;

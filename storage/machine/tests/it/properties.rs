@@ -1,0 +1,121 @@
+//! Random commands: after each entry everything holds that must; and however the entries are cut into commits, in
+//! memory or in RocksDB with restarts between, the same state, answers and hints come out.
+
+mod chance;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use pushrail_machine::digest::{Digest, digest};
+use pushrail_machine::memory::MemoryStore;
+use pushrail_machine::store::{Changes, Read};
+use pushrail_machine::txn::Txn;
+use pushrail_machine::{Applied, apply};
+use pushrail_model::command::Entry;
+use pushrail_rocks::{RocksOptions, RocksStore};
+
+use crate::properties::chance::{Op, play};
+
+const APPLIED: &[u8] = b"applied";
+
+fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(any::<(u8, u8, u8, u8, u8, u8)>().prop_map(Op::from), 1..length)
+}
+
+/// After how many entries each commit comes: from a string of small numbers, used over and over.
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(1..9usize, 1..6)
+}
+
+/// The entries, cut into pieces of these sizes.
+fn pieces<'a>(entries: &'a [Entry], cuts: &'a [usize]) -> impl Iterator<Item = &'a [Entry]> {
+    let mut rest = entries;
+    let mut sizes = cuts.iter().cycle();
+    std::iter::from_fn(move || {
+        let size = (*sizes.next()?).min(rest.len());
+        let (piece, after) = rest.split_at(size);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn apply_piece(base: &dyn Read, piece: &[Entry]) -> (Changes, Vec<Applied>) {
+    let mut txn = Txn::new(base);
+    let applied = piece
+        .iter()
+        .map(|entry| apply(&mut txn, entry).unwrap())
+        .collect();
+    (txn.into_changes(), applied)
+}
+
+fn in_memory(entries: &[Entry], cuts: &[usize]) -> (Digest, Vec<Applied>) {
+    let mut store = MemoryStore::default();
+    let mut all = Vec::new();
+    for piece in pieces(entries, cuts) {
+        let (changes, applied) = apply_piece(&store, piece);
+        store.commit(&changes);
+        all.extend(applied);
+    }
+    (digest(&store).unwrap(), all)
+}
+
+/// The same on disk. Between some commits the database is closed and opened; each time it goes on behind the entry
+/// that its own row names, as a node does.
+fn on_disk(entries: &[Entry], cuts: &[usize], restart_every: usize) -> (Digest, Vec<Applied>) {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || RocksStore::open(folder.path(), &RocksOptions::default()).unwrap();
+    let mut store = open();
+    let mut all = Vec::new();
+    let mut commits = 0;
+    loop {
+        let applied = store.meta(APPLIED).unwrap();
+        let applied = applied.map_or(0, |bytes| u64::from_be_bytes(bytes.as_ref().try_into().unwrap()));
+        let rest = &entries[usize::try_from(applied).unwrap()..];
+        let Some(piece) = pieces(rest, &cuts[commits % cuts.len()..]).next() else {
+            break;
+        };
+        let (changes, applied) = apply_piece(&store.view(), piece);
+        let last = piece.last().unwrap().index.0;
+        store
+            .commit(&changes, &[(APPLIED, last.to_be_bytes().to_vec())])
+            .unwrap();
+        all.extend(applied);
+        commits += 1;
+        if commits % restart_every == 0 {
+            store.flush().unwrap();
+            drop(store);
+            store = open();
+        }
+    }
+    (digest(&store.view()).unwrap(), all)
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 96, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn however_entries_are_cut_into_commits_the_same_state_comes_out(ops in ops(160), cuts in cuts()) {
+        let (world, one_by_one) = play(&ops);
+
+        let cut = in_memory(&world.entries, &cuts);
+
+        prop_assert_eq!(cut, (digest(&world.store).unwrap(), one_by_one));
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 6, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn rocksdb_with_restarts_between_holds_the_same_state(
+        ops in ops(120),
+        cuts in cuts(),
+        restart_every in 3..9usize,
+    ) {
+        let (world, one_by_one) = play(&ops);
+
+        let stored = on_disk(&world.entries, &cuts, restart_every);
+
+        prop_assert_eq!(stored, (digest(&world.store).unwrap(), one_by_one));
+    }
+}

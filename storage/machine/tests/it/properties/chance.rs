@@ -1,0 +1,327 @@
+//! Makes commands of random numbers, such as doors, owners and leaders could send in the state at hand: mostly
+//! sensible ones, late and repeated ones among them.
+
+use pushrail_machine::{Applied, query};
+use pushrail_model::attempt::Attempt;
+use pushrail_model::command::{
+    Batch, Command, MoveKind, ReleaseShards, SetDestinationState, StartReplay, WantedState,
+};
+use pushrail_model::delivery::DeliveryKey;
+use pushrail_model::destination::Destination;
+use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, LogIndex, NodeId, Run};
+use pushrail_model::outcome::{Cause, FailureClass, Outcome};
+use pushrail_model::tenant::Tenant;
+use pushrail_model::time::Span;
+use pushrail_model::verdict::{DeathReason, Verdict};
+
+use crate::samples;
+use crate::world::World;
+
+const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
+const DESTINATIONS: [&str; 3] = ["hook", "bill", "lake"];
+const PATTERNS: [&str; 4] = ["**", "order.*", "*.paid", "user.made"];
+const TYPES: [&str; 3] = ["order.paid", "order.lost", "user.made"];
+const REQUESTS: [&str; 3] = ["r1", "r2", ""];
+
+/// One step of chance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Op {
+    what: u8,
+    /// Whether it goes into the batch of the step before.
+    joined: bool,
+    a: u8,
+    b: u8,
+    c: u8,
+    d: u8,
+}
+
+impl From<(u8, u8, u8, u8, u8, u8)> for Op {
+    fn from((what, joined, a, b, c, d): (u8, u8, u8, u8, u8, u8)) -> Self {
+        Self {
+            what,
+            joined: joined.is_multiple_of(3),
+            a,
+            b,
+            c,
+            d,
+        }
+    }
+}
+
+/// Plays all steps; gives the world, and what came of each entry.
+pub(crate) fn play(ops: &[Op]) -> (World, Vec<Applied>) {
+    let mut game = Game::new();
+    for &op in ops {
+        game.step(op);
+    }
+    game.send();
+    (game.world, game.applied)
+}
+
+struct Game {
+    world: World,
+    applied: Vec<Applied>,
+    gathered: Vec<Command>,
+    attempts: Vec<Attempt>,
+    sent: Vec<Batch>,
+    boots: [u64; 3],
+    numbers: [u64; 3],
+}
+
+/// One of them.
+fn of<T: Copy>(choices: &[T], chance: u8) -> T {
+    choices[usize::from(chance) % choices.len()]
+}
+
+impl Game {
+    fn new() -> Self {
+        let mut game = Self {
+            world: World::new(),
+            applied: Vec::new(),
+            gathered: Vec::new(),
+            attempts: Vec::new(),
+            sent: Vec::new(),
+            boots: [1; 3],
+            numbers: [1; 3],
+        };
+        // Something to begin with, so that most steps find what they speak of.
+        for tenant in &TENANTS[..2] {
+            game.gathered.push(samples::tenant(tenant, "r1"));
+            for destination in &DESTINATIONS[..2] {
+                game.gathered
+                    .push(samples::destination(tenant, destination, "r1"));
+                game.gathered
+                    .push(samples::route(tenant, destination, "**", destination, "r1"));
+            }
+        }
+        game.send();
+        game
+    }
+
+    fn step(&mut self, op: Op) {
+        if !op.joined {
+            self.send();
+        }
+        match op.what % 32 {
+            0..=9 => self.publish(op),
+            10..=19 => self.attempt(op),
+            20 => self.again(op),
+            21 | 22 => self.set_state(op),
+            23 => self.replay(op),
+            24..=26 => self.move_shard(op),
+            27 => self.put(op),
+            28 | 29 => self.tick(op),
+            30 => self.repeat_batch(op),
+            _ => self.boot(op),
+        }
+    }
+
+    /// Sends what has gathered as one batch, in an entry of its own.
+    fn send(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let door = self.sent.len() % 3;
+        let number = self.numbers[door];
+        self.numbers[door] += 1;
+        let batch = Batch {
+            node: NodeId(u64::try_from(door).unwrap() + 1),
+            boot: BootId(self.boots[door]),
+            number: BatchNumber(number),
+            lowest_open: BatchNumber(number.saturating_sub(2).max(1)),
+            commands: std::mem::take(&mut self.gathered),
+        };
+        self.sent.push(batch.clone());
+        self.apply(vec![batch]);
+    }
+
+    fn apply(&mut self, batches: Vec<Batch>) {
+        let applied = self.world.apply(batches);
+        self.applied.push(applied);
+    }
+
+    fn tenant(&self, chance: u8) -> Option<Tenant> {
+        let id = of(&TENANTS, chance).parse().unwrap();
+        query::config::tenant(&self.world.store, &id).unwrap()
+    }
+
+    fn destination(&self, tenant: u8, destination: u8) -> Option<Destination> {
+        let id = of(&DESTINATIONS, destination).parse().unwrap();
+        query::config::destination(&self.world.store, &self.tenant(tenant)?, &id).unwrap()
+    }
+
+    /// A delivery of one of the newest events.
+    fn delivery(&self, event: u8, place: u8) -> Option<DeliveryKey> {
+        let back = usize::from(event) % self.world.events.len().clamp(1, 12);
+        let (tenant, id) = *self.world.events.iter().rev().nth(back)?;
+        let event = query::event::event(&self.world.store, tenant, id).unwrap()?;
+        let count = event.new.destinations.len();
+        let destination = *event.new.destinations.get(usize::from(place) % count.max(1))?;
+        Some(DeliveryKey {
+            partition: id.partition,
+            tenant,
+            destination,
+            seq: id.seq,
+        })
+    }
+
+    fn publish(&mut self, op: Op) {
+        let Some(tenant) = self.tenant(op.a) else {
+            return;
+        };
+        let key = [None, None, None, Some("k1"), Some("k2")][usize::from(op.c) % 5];
+        let event_type = of(&TYPES, op.b).parse().unwrap();
+        let body = of(&["one", "two"], op.d);
+        let mut event = samples::event(&self.world.store, &tenant, &event_type, body, key);
+        if op.d > 240 {
+            event.routing_revision = LogIndex(1);
+        }
+        if op.d == 77 {
+            event.destinations.reverse();
+            event.destinations.extend(event.destinations.first().copied());
+        }
+        self.gathered.push(samples::accept(&tenant, vec![event]));
+    }
+
+    fn attempt(&mut self, op: Op) {
+        let Some(key) = self.delivery(op.a, op.b) else {
+            return;
+        };
+        let retry = |after, window| Verdict::Retry {
+            after,
+            window,
+            retries_max: 10,
+        };
+        let transient = || samples::failed(FailureClass::Transient, Cause::Server);
+        let permanent = || samples::failed(FailureClass::Permanent, Cause::Auth);
+        let (outcome, verdict) = match op.c % 8 {
+            0 | 1 => (Outcome::Delivered, Verdict::Settle),
+            2 | 3 => (transient(), retry(Span::from_secs(5), Span::DAY)),
+            4 => (transient(), retry(Span::from_secs(3600), Span::from_secs(3000))),
+            5 => (transient(), Verdict::Bury(DeathReason::AttemptsExhausted)),
+            6 => (permanent(), Verdict::Bury(DeathReason::Permanent)),
+            _ => {
+                let mut outcome = permanent();
+                if let Outcome::Failed(failure) = &mut outcome {
+                    failure.disables = true;
+                }
+                (outcome, Verdict::Bury(DeathReason::Permanent))
+            }
+        };
+        let now = self.world.time;
+        let mut attempt = samples::attempt(&self.world.store, key, now, outcome, verdict);
+        // Now and then it comes late: from an earlier owner, run or number; or from nowhere.
+        match op.d % 16 {
+            0 => attempt.epoch = Epoch(attempt.epoch.0.saturating_sub(1)),
+            1 => attempt.run = Run(attempt.run.0.saturating_sub(1)),
+            2 => attempt.number = AttemptNumber(attempt.number.0.saturating_sub(1)),
+            3 => attempt.number = AttemptNumber(attempt.number.0 + 1),
+            4 => attempt.run = Run(attempt.run.0 + 1),
+            5 => attempt.start = attempt.start.minus(Span::DAY),
+            _ => {}
+        }
+        self.attempts.push(attempt.clone());
+        self.gathered.push(samples::record(vec![attempt]));
+    }
+
+    /// An attempt recorded before, once more.
+    fn again(&mut self, op: Op) {
+        let back = usize::from(op.a) % 8;
+        if let Some(attempt) = self.attempts.iter().rev().nth(back) {
+            self.gathered.push(samples::record(vec![attempt.clone()]));
+        }
+    }
+
+    fn set_state(&mut self, op: Op) {
+        self.gathered
+            .push(Command::SetDestinationState(SetDestinationState {
+                tenant: of(&TENANTS, op.a).parse().unwrap(),
+                destination: of(&DESTINATIONS, op.b).parse().unwrap(),
+                wanted: of(
+                    &[WantedState::Active, WantedState::Active, WantedState::Paused],
+                    op.c,
+                ),
+                request_id: format!("s{}", op.d % 8),
+            }));
+    }
+
+    fn replay(&mut self, op: Op) {
+        let deliveries = (0..6)
+            .filter_map(|more| self.delivery(op.a.wrapping_add(more), op.b))
+            .collect();
+        self.gathered.push(Command::StartReplay(StartReplay {
+            tenant: of(&TENANTS, op.c).parse().unwrap(),
+            request_id: [format!("p{}", op.d % 32), String::new()][usize::from(op.d % 2)].clone(),
+            deliveries,
+        }));
+    }
+
+    fn move_shard(&mut self, op: Op) {
+        let Some(destination) = self.destination(op.a, op.b) else {
+            return;
+        };
+        let ownership = query::assignment::of(&self.world.store, destination.shard).unwrap();
+        let epoch = ownership.map_or(0, |ownership| ownership.epoch.0);
+        let epoch = if op.d > 230 {
+            epoch.saturating_sub(1)
+        } else {
+            epoch
+        };
+        let node = u64::from(op.c % 3) + 1;
+        self.gathered.push(match op.d % 3 {
+            0 => samples::shard_move(destination.shard, epoch, node, MoveKind::Give),
+            1 => samples::shard_move(destination.shard, epoch, node, MoveKind::Ask),
+            _ => Command::ReleaseShards(ReleaseShards {
+                node: ownership.map_or(NodeId(node), |ownership| ownership.owner),
+                shards: vec![(destination.shard, Epoch(epoch))],
+            }),
+        });
+    }
+
+    fn put(&mut self, op: Op) {
+        let (tenant, destination) = (of(&TENANTS, op.a), of(&DESTINATIONS, op.b));
+        let request = of(&REQUESTS, op.d);
+        self.gathered.push(match op.c % 3 {
+            0 => samples::tenant(tenant, request),
+            1 => samples::destination(tenant, destination, request),
+            _ => {
+                let route = format!("route-{}", op.d % 5);
+                samples::route(tenant, &route, of(&PATTERNS, op.d), destination, request)
+            }
+        });
+    }
+
+    fn tick(&mut self, op: Op) {
+        let span = match op.a % 4 {
+            0 => Span::from_secs(u64::from(op.b)),
+            1 => Span::from_secs(60 * u64::from(op.b)),
+            2 => Span::from_secs(900 * u64::from(op.b)),
+            _ => {
+                // A new leader's clock may be behind the state's.
+                self.world.time = self.world.time.minus(Span::from_secs(u64::from(op.b)));
+                return;
+            }
+        };
+        self.world.time = self.world.time.plus(span);
+    }
+
+    /// A batch sent before arrives again, alone or beside another copy.
+    fn repeat_batch(&mut self, op: Op) {
+        let back = usize::from(op.a) % 10;
+        let Some(batch) = self.sent.iter().rev().nth(back).cloned() else {
+            return;
+        };
+        self.send();
+        if op.b.is_multiple_of(2) {
+            self.apply(vec![batch]);
+        } else {
+            self.apply(vec![batch.clone(), batch]);
+        }
+    }
+
+    fn boot(&mut self, op: Op) {
+        let door = usize::from(op.a) % 3;
+        self.boots[door] += 1;
+        self.numbers[door] = 1;
+    }
+}

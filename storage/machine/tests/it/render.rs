@@ -1,0 +1,303 @@
+//! What scenarios say of answers, hints and rows: events and destinations by their names, times since the beginning.
+
+use std::ops::ControlFlow;
+
+use pushrail_machine::query;
+use pushrail_machine::store::{KeyRange, Read, Table};
+use pushrail_machine::{Applied, BatchAnswer};
+use pushrail_model::attempt::AttemptRecord;
+use pushrail_model::command::{Hint, QueueKey};
+use pushrail_model::delivery::{Delivery, DeliveryState};
+use pushrail_model::destination::Destination;
+use pushrail_model::ids::{EventId, TenantId};
+use pushrail_model::outcome::Outcome;
+use pushrail_model::response::{EventAnswer, Response};
+use pushrail_model::shard::{Ownership, Partition};
+use pushrail_model::tenant::Tenant;
+use pushrail_model::time::{Span, Timestamp};
+
+use crate::world::{BEGINNING, World};
+
+/// What came of an entry of one batch.
+pub(crate) fn applied(world: &World, applied: &Applied) -> Vec<String> {
+    let mut lines = Vec::new();
+    for answer in &applied.answers {
+        match answer {
+            BatchAnswer::Retired => lines.push("retired".to_owned()),
+            BatchAnswer::Answered(answers) => {
+                lines.extend(answers.responses.iter().map(|answer| response(world, answer)));
+            }
+        }
+    }
+    lines.extend(
+        applied
+            .hints
+            .iter()
+            .map(|given| format!("  hint: {}", hint(world, given))),
+    );
+    lines
+}
+
+fn response(world: &World, response: &Response) -> String {
+    match response {
+        Response::Done => "done".to_owned(),
+        Response::Events(answers) => {
+            let answers: Vec<_> = answers.iter().map(|answer| event_answer(world, answer)).collect();
+            answers.join("; ")
+        }
+        Response::Attempts(answers) => format!("{answers:?}").to_lowercase(),
+        Response::Tenant { number, version } => format!("tenant {number}, version {version}"),
+        Response::Destination {
+            number,
+            version,
+            shard,
+        } => format!("destination {number}, version {version}, shard {shard}"),
+        Response::Route { version } => format!("route, version {version}"),
+        Response::Replay(answers) => format!("replay {answers:?}").to_lowercase(),
+        Response::Shards(count) => format!("{count} shards changed"),
+        Response::Rejected(rejection) => format!("rejected: {rejection}"),
+    }
+}
+
+fn event_answer(world: &World, answer: &EventAnswer) -> String {
+    match answer {
+        EventAnswer::Accepted {
+            event,
+            deliveries,
+            duplicate,
+        } => {
+            let how = if *duplicate { "accepted before" } else { "accepted" };
+            format!("{} {how}, {deliveries} deliveries", event_name(world, *event))
+        }
+        EventAnswer::KeyConflict { event } => format!("the key belongs to {}", event_name(world, *event)),
+        EventAnswer::RoutingMoved(index) => format!("routing moved at {index}"),
+        EventAnswer::UnknownTenant => "unknown tenant".to_owned(),
+    }
+}
+
+fn hint(world: &World, hint: &Hint) -> String {
+    match hint {
+        Hint::Due { queue, due } => format!("due {} at {}", queue_name(world, *queue), time(*due)),
+        Hint::Destination { queue } => format!("destination {}", queue_name(world, *queue)),
+        Hint::Shard(shard) => format!("shard {shard}"),
+    }
+}
+
+fn event_name(world: &World, id: EventId) -> String {
+    let place = world.events.iter().position(|(_, other)| *other == id);
+    place.map_or_else(|| id.to_string(), |place| format!("e{}", place + 1))
+}
+
+fn queue_name(world: &World, queue: QueueKey) -> String {
+    let partition = queue.shard.partition();
+    let tenant = tenants(world)
+        .into_iter()
+        .find(|tenant| tenant.number == queue.tenant && Partition::of(&tenant.id) == partition)
+        .unwrap();
+    let destination =
+        query::config::destination_by_number(&world.store, partition, queue.tenant, queue.destination)
+            .unwrap();
+    format!("{}/{}", tenant.id, destination.unwrap().id)
+}
+
+fn tenants(world: &World) -> Vec<Tenant> {
+    query::config::tenants(&world.store, None, usize::MAX).unwrap()
+}
+
+fn time(at: Timestamp) -> String {
+    span(at.since(BEGINNING))
+}
+
+fn span(span: Span) -> String {
+    let seconds = span.0 / 1_000_000;
+    let parts = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let mut rest = seconds;
+    let mut text = String::new();
+    for (length, unit) in parts {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// `show e1`, `show acme/hook`, `show due acme/hook`, `show dead acme`, `show shard acme/hook`, `show doors`,
+/// `show clock`.
+pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
+    match *words {
+        ["clock"] => vec![format!("clock {}", time(world.clock()))],
+        ["doors"] => doors(world),
+        ["due", name] => due(world, name),
+        ["dead", tenant] => dead(world, tenant),
+        ["shard", name] => vec![shard(world, name)],
+        [name] if name.contains('/') => vec![destination(world, name)],
+        [event] => story(world, event),
+        _ => panic!("show {words:?}"),
+    }
+}
+
+fn named(world: &World, name: &str) -> (Tenant, Destination) {
+    let (tenant, destination) = name.split_once('/').unwrap();
+    let tenant = query::config::tenant(&world.store, &tenant.parse().unwrap())
+        .unwrap()
+        .unwrap();
+    let destination = query::config::destination(&world.store, &tenant, &destination.parse().unwrap());
+    (tenant, destination.unwrap().unwrap())
+}
+
+fn destination(world: &World, name: &str) -> String {
+    let (tenant, destination) = named(world, name);
+    let partition = Partition::of(&tenant.id);
+    let counts =
+        query::counts::destination(&world.store, partition, tenant.number, destination.number).unwrap();
+    format!(
+        "{:?}, held {}, version {}: {} scheduled, {} dead, {} delivered",
+        destination.state,
+        span(destination.held_until(world.clock())),
+        destination.version,
+        counts.scheduled,
+        counts.dead,
+        counts.delivered,
+    )
+}
+
+fn due(world: &World, name: &str) -> Vec<String> {
+    let (tenant, destination) = named(world, name);
+    let queue = QueueKey {
+        shard: destination.shard,
+        tenant: tenant.number,
+        destination: destination.number,
+    };
+    let from = (Timestamp::ZERO, pushrail_model::ids::EventSeq::ZERO);
+    let rows = query::due::after(&world.store, queue, from, Timestamp::MAX, usize::MAX).unwrap();
+    let partition = destination.shard.partition();
+    rows.into_iter()
+        .map(|(due, seq)| {
+            format!(
+                "{} at {}",
+                event_name(world, EventId { partition, seq }),
+                time(due)
+            )
+        })
+        .collect()
+}
+
+fn dead(world: &World, tenant: &str) -> Vec<String> {
+    let id: TenantId = tenant.parse().unwrap();
+    let tenant = query::config::tenant(&world.store, &id).unwrap().unwrap();
+    let partition = Partition::of(&tenant.id);
+    let page = query::dead_letters::list(&world.store, partition, tenant.number, None, None, 100).unwrap();
+    let lines = page.rows.into_iter().map(|letter| {
+        let event = EventId {
+            partition,
+            seq: letter.delivery.seq,
+        };
+        format!(
+            "{} died at {} in run {} after {} attempts: {:?}, {:?} {}",
+            event_name(world, event),
+            time(letter.died),
+            letter.run,
+            letter.attempts_made,
+            letter.reason,
+            letter.cause,
+            letter.status.unwrap_or_default(),
+        )
+    });
+    lines.collect()
+}
+
+fn shard(world: &World, name: &str) -> String {
+    let (_, destination) = named(world, name);
+    match query::assignment::of(&world.store, destination.shard).unwrap() {
+        None => format!("shard {} has no owner", destination.shard),
+        Some(Ownership {
+            owner,
+            epoch,
+            moving_to,
+        }) => {
+            let moving = moving_to.map_or_else(String::new, |to| format!(", moving to node {to}"));
+            format!("shard {}: node {owner}, epoch {epoch}{moving}", destination.shard)
+        }
+    }
+}
+
+fn doors(world: &World) -> Vec<String> {
+    let mut lines = Vec::new();
+    let all = KeyRange::prefix(&[]);
+    world
+        .store
+        .scan(Table::Doors, all, &mut |key, _| {
+            let numbers: Vec<u64> = key
+                .chunks(8)
+                .map(|part| u64::from_be_bytes(part.try_into().unwrap()))
+                .collect();
+            lines.push(format!(
+                "node {}, boot {}, batch {}",
+                numbers[0], numbers[1], numbers[2]
+            ));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    lines
+}
+
+fn story(world: &World, event: &str) -> Vec<String> {
+    let place: usize = event.strip_prefix('e').unwrap().parse().unwrap();
+    let (tenant, id) = world.events[place - 1];
+    let explained = query::event::explain(&world.store, tenant, id).unwrap().unwrap();
+    let new = &explained.event.new;
+    let mut lines = vec![format!(
+        "{event}: {} accepted at {} through node {}",
+        new.event_type,
+        time(explained.event.accepted),
+        new.door
+    )];
+    for decision in &new.decisions {
+        lines.push(format!(
+            "  route {} to destination {}: {:?}",
+            decision.route, decision.destination, decision.reason
+        ));
+    }
+    for delivery in &explained.deliveries {
+        lines.push(format!(
+            "  {}: {}",
+            delivery.destination.id,
+            life(&delivery.delivery)
+        ));
+        lines.extend(delivery.attempts.iter().map(attempt));
+    }
+    lines
+}
+
+fn life(delivery: &Delivery) -> String {
+    let state = match delivery.state {
+        DeliveryState::Scheduled { due } => format!("scheduled for {}", time(due)),
+        DeliveryState::Delivered { at } => format!("delivered at {}", time(at)),
+        DeliveryState::Dead { at, reason } => format!("dead since {} ({reason:?})", time(at)),
+    };
+    format!(
+        "{state}, run {}, {} attempts made",
+        delivery.run, delivery.attempts_made
+    )
+}
+
+fn attempt(record: &AttemptRecord) -> String {
+    let attempt = &record.attempt;
+    let outcome = match &attempt.outcome {
+        Outcome::Delivered => "delivered".to_owned(),
+        Outcome::Failed(failure) => format!("{:?} failure", failure.class).to_lowercase(),
+    };
+    let effect = if record.effective { "" } else { ", late" };
+    let next = record
+        .next_due
+        .map_or_else(String::new, |due| format!(", next at {}", time(due)));
+    format!(
+        "    run {} attempt {} epoch {} at {}: {outcome} {}{effect}{next}",
+        attempt.run,
+        attempt.number,
+        attempt.epoch,
+        time(attempt.start),
+        attempt.observed.status.unwrap_or_default(),
+    )
+}
