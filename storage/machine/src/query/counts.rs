@@ -45,9 +45,11 @@ pub fn totals(read: &dyn Read) -> Result<DestinationCounts, StoreError> {
     let rows = tables::rows::<DestinationCountsKey>(read, KeyRange::prefix(&[]), usize::MAX)?;
     Ok(rows
         .into_iter()
-        .fold(DestinationCounts::default(), |sum, (_, counts)| DestinationCounts {
-            scheduled: sum.scheduled + counts.scheduled,
-            dead: sum.dead + counts.dead,
-            delivered: sum.delivered + counts.delivered,
+        .fold(DestinationCounts::default(), |sum, (_, counts)| {
+            DestinationCounts {
+                scheduled: sum.scheduled + counts.scheduled,
+                dead: sum.dead + counts.dead,
+                delivered: sum.delivered + counts.delivered,
+            }
         }))
 }

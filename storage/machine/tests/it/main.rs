@@ -6,8 +6,10 @@
     reason = "a test may fail loudly, and reads its scenarios and golden files"
 )]
 
+mod bounds;
 mod golden;
 mod properties;
+mod queries;
 mod render;
 mod samples;
 mod scenarios;

@@ -3,15 +3,19 @@
 
 mod chance;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
 
 use pushrail_machine::digest::{Digest, digest};
 use pushrail_machine::memory::MemoryStore;
 use pushrail_machine::store::{Changes, Read};
 use pushrail_machine::txn::Txn;
-use pushrail_machine::{Applied, apply};
+use pushrail_machine::{Applied, BatchAnswer, apply};
 use pushrail_model::command::Entry;
+use pushrail_model::response::{EventAnswer, Response};
 use pushrail_rocks::{RocksOptions, RocksStore};
 
 use crate::properties::chance::{Op, play};
@@ -117,5 +121,75 @@ proptest! {
         let stored = on_disk(&world.entries, &cuts, restart_every);
 
         prop_assert_eq!(stored, (digest(&world.store).unwrap(), one_by_one));
+    }
+}
+
+/// Chance that never meets a rule proves nothing about it.
+#[test]
+fn chance_meets_every_answer() {
+    let mut runner = TestRunner::deterministic();
+    let mut met = BTreeSet::new();
+    for _ in 0..40 {
+        let ops = ops(160).new_tree(&mut runner).unwrap().current();
+        for applied in play(&ops).1 {
+            for answer in applied.answers {
+                match answer {
+                    BatchAnswer::Retired => {
+                        met.insert("retired".to_owned());
+                    }
+                    BatchAnswer::Answered(answers) => met.extend(answers.responses.iter().flat_map(words)),
+                }
+            }
+        }
+    }
+    let wanted = [
+        "accepted",
+        "duplicate",
+        "conflict",
+        "moved",
+        "Effective",
+        "Late",
+        "Repeated",
+        "Unknown",
+        "Started",
+        "NotDead",
+        "AlreadyExists",
+        "NotFound",
+        "shards",
+        "retired",
+    ];
+    for word in wanted {
+        assert!(met.contains(word), "{word} is not among {met:?}");
+    }
+}
+
+fn words(response: &Response) -> Vec<String> {
+    match response {
+        Response::Events(answers) => answers
+            .iter()
+            .map(|answer| event_word(answer).to_owned())
+            .collect(),
+        Response::Attempts(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
+        Response::Replay(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
+        Response::Shards(1..) => vec!["shards".to_owned()],
+        Response::Rejected(rejection) => {
+            let text = format!("{rejection:?}");
+            vec![text.split(' ').next().unwrap_or_default().to_owned()]
+        }
+        Response::Done
+        | Response::Tenant { .. }
+        | Response::Destination { .. }
+        | Response::Route { .. }
+        | Response::Shards(0) => Vec::new(),
+    }
+}
+
+fn event_word(answer: &EventAnswer) -> &'static str {
+    match answer {
+        EventAnswer::Accepted { duplicate: true, .. } => "duplicate",
+        EventAnswer::Accepted { .. } => "accepted",
+        EventAnswer::KeyConflict { .. } => "conflict",
+        EventAnswer::RoutingMoved(_) => "moved",
+        EventAnswer::UnknownTenant => "unknown tenant",
     }
 }
