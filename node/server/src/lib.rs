@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod door;
 pub mod metrics;
 pub mod serve;
 pub mod services;

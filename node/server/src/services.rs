@@ -1,3 +1,110 @@
-//! Answers callers: one file a gRPC service, its conversions beside it.
+//! Answers callers: one file a gRPC service, its conversions beside it. What they share: how a refusal becomes an
+//! error (`status`), where a page ends (`page`), how the model's words become the contract's (`convert`).
 
 pub mod reasons;
+
+mod attempts;
+mod cluster;
+mod convert;
+mod dead_letters;
+mod destinations;
+mod events;
+mod kinds;
+mod page;
+mod publisher;
+mod routes;
+mod status;
+mod tenants;
+
+use pushrail_api::v1::attempts_server::AttemptsServer;
+use pushrail_api::v1::cluster_server::ClusterServer;
+use pushrail_api::v1::dead_letters_server::DeadLettersServer;
+use pushrail_api::v1::destinations_server::DestinationsServer;
+use pushrail_api::v1::events_server::EventsServer;
+use pushrail_api::v1::kinds_server::KindsServer;
+use pushrail_api::v1::publisher_server::PublisherServer;
+use pushrail_api::v1::routes_server::RoutesServer;
+use pushrail_api::v1::tenants_server::TenantsServer;
+use pushrail_model::limits;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::door::Door;
+
+/// Bytes of one request: a batch at its limit and what is around it, so that one slightly beyond is answered with a
+/// reason instead of a broken stream.
+const REQUEST_BYTES_MAX: usize = limits::PUBLISH_BATCH_BYTES_MAX + 1024 * 1024;
+
+/// Every service's name, as health knows it; the empty one is the whole node.
+const NAMES: [&str; 10] = [
+    "",
+    PublisherServer::<publisher::Publisher>::NAME,
+    TenantsServer::<tenants::Tenants>::NAME,
+    DestinationsServer::<destinations::Destinations>::NAME,
+    RoutesServer::<routes::Routes>::NAME,
+    EventsServer::<events::Events>::NAME,
+    AttemptsServer::<attempts::Attempts>::NAME,
+    DeadLettersServer::<dead_letters::DeadLetters>::NAME,
+    KindsServer::<kinds::Kinds>::NAME,
+    ClusterServer::<cluster::Cluster>::NAME,
+];
+
+/// All services of `pushrail.v1` and gRPC's own health. They answer as serving until [`Health::stopping`].
+pub async fn router(door: &Door) -> (Routes, Health) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let this = Health { reporter };
+    this.say(ServingStatus::Serving).await;
+    let routes = Routes::new(health)
+        .add_service(
+            PublisherServer::new(publisher::Publisher::new(door))
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(TenantsServer::new(tenants::Tenants::new(door)))
+        .add_service(DestinationsServer::new(destinations::Destinations::new(door)))
+        .add_service(RoutesServer::new(routes::Routes::new(door)))
+        .add_service(EventsServer::new(events::Events::new(door)))
+        .add_service(AttemptsServer::new(attempts::Attempts::new(door)))
+        .add_service(DeadLettersServer::new(dead_letters::DeadLetters::new(door)))
+        .add_service(KindsServer::new(kinds::Kinds))
+        .add_service(ClusterServer::new(cluster::Cluster::new(door)));
+    (routes, this)
+}
+
+/// What the node says of its services by `grpc.health.v1`.
+#[derive(Clone, Debug)]
+pub struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// The node is on its way down: balancers send nobody any more.
+    pub async fn stopping(&self) {
+        self.say(ServingStatus::NotServing).await;
+    }
+
+    async fn say(&self, status: ServingStatus) {
+        for name in NAMES {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// A service is a door, and nothing else.
+macro_rules! service {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub(super) struct $name {
+            door: $crate::door::Door,
+        }
+
+        impl $name {
+            /// Through this door.
+            pub(super) fn new(door: &$crate::door::Door) -> Self {
+                Self { door: door.clone() }
+            }
+        }
+    };
+}
+use service;

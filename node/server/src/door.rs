@@ -1,0 +1,75 @@
+//! The door: what a caller asks is checked here, decided here, and only then becomes a command. `services/` calls it;
+//! it knows no protobuf.
+
+pub(crate) mod log;
+pub(crate) mod pack;
+pub(crate) mod prepare;
+pub(crate) mod publish;
+pub(crate) mod read;
+pub(crate) mod refusal;
+pub(crate) mod routing;
+pub(crate) mod settings;
+
+use std::sync::{Arc, OnceLock};
+
+use pushrail_adapters::net::Net;
+use pushrail_raft::replica::Replica;
+
+use crate::door::routing::RoutingTables;
+
+/// What a node's configuration says about what it takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// Bytes of one payload at most.
+    pub payload_bytes_max: usize,
+}
+
+/// This node, as callers meet it. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    replica: Replica,
+    net: Net,
+    limits: DoorLimits,
+    routing: RoutingTables,
+    hash_key: OnceLock<u64>,
+}
+
+impl Door {
+    /// Over this node's replica; `net` is what destinations' settings are checked with.
+    pub fn new(replica: Replica, net: Net, limits: DoorLimits) -> Self {
+        let inner = Inner {
+            replica,
+            net,
+            limits,
+            routing: RoutingTables::default(),
+            hash_key: OnceLock::new(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// This node's part of the cluster.
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.inner.replica
+    }
+
+    /// Events in, each with what became of it.
+    pub(crate) async fn publish(
+        &self,
+        events: Vec<publish::Incoming>,
+    ) -> Vec<Result<publish::Accepted, refusal::Refusal>> {
+        let publisher = publish::Publisher {
+            log: &self.inner.replica,
+            node: self.inner.replica.status().node,
+            limits: self.inner.limits,
+            routing: &self.inner.routing,
+            hash_key: &self.inner.hash_key,
+        };
+        publisher.publish(events).await
+    }
+}

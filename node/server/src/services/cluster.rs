@@ -1,0 +1,275 @@
+//! `pushrail.v1.Cluster`: forms the cluster, and shows how it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pushrail_api::v1::cluster_server;
+use pushrail_api::v1::{
+    ClusterStatusRequest, ClusterStatusResponse, InitClusterRequest, InitClusterResponse, Member,
+    MemberAddresses,
+};
+use pushrail_machine::query::{self, assignment};
+use pushrail_model::ids::NodeId;
+use pushrail_model::shard::SHARDS;
+use pushrail_raft::config::LEASE;
+use pushrail_raft::error::InitError;
+use pushrail_raft::status::{MemberStatus, Status as Replication};
+use pushrail_raft::types::NodeAddresses;
+use pushrail_raft::view::Freshness;
+use tonic::{Request, Response, Status};
+
+use crate::door::refusal::{Refusal, Wrong};
+use crate::services::{convert, service, status};
+
+/// Members of a cluster to form.
+const MEMBERS_MAX: usize = 7;
+
+service!(
+    /// Forms the cluster and shows how it stands.
+    Cluster
+);
+
+#[tonic::async_trait]
+impl cluster_server::Cluster for Cluster {
+    async fn init(
+        &self,
+        request: Request<InitClusterRequest>,
+    ) -> Result<Response<InitClusterResponse>, Status> {
+        self.formed(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::write)
+    }
+
+    async fn status(
+        &self,
+        _: Request<ClusterStatusRequest>,
+    ) -> Result<Response<ClusterStatusResponse>, Status> {
+        self.stands().await.map(Response::new).map_err(status::read)
+    }
+}
+
+impl Cluster {
+    async fn formed(&self, request: InitClusterRequest) -> Result<InitClusterResponse, Refusal> {
+        let replica = self.door.replica();
+        let members = members(&request.members, replica.status().node)?;
+        replica.init(members).await.map_err(|error| match error {
+            InitError::AlreadyInitialised => Refusal::ClusterExists,
+            InitError::Members(why) => Refusal::invalid("members", why),
+            InitError::Unfinished(why) => Refusal::Unknown { why },
+            InitError::Stopped(_) => Refusal::Stopping,
+        })?;
+        let view = replica.view();
+        let row = query::cluster(&view)?.ok_or(Refusal::Unknown {
+            why: "the cluster has no name yet".to_owned(),
+        })?;
+        Ok(InitClusterResponse {
+            cluster: name(row.cluster),
+            token: view.token().to_string(),
+        })
+    }
+
+    async fn stands(&self) -> Result<ClusterStatusResponse, Refusal> {
+        let replica = self.door.replica();
+        let here = replica.status();
+        let state_now = replica.lease().state_now();
+        let answered = self
+            .door
+            .ask(Freshness::Local, |view| {
+                Ok((query::cluster(view)?, query::clock(view)?, assignment::all(view)?))
+            })
+            .await?;
+        let (row, clock, owned) = answered.value;
+        let mut shards: BTreeMap<NodeId, u32> = BTreeMap::new();
+        for (_, ownership) in &owned {
+            *shards.entry(ownership.owner).or_default() += 1;
+        }
+        let mut response = ClusterStatusResponse {
+            cluster: row.map(|row| name(row.cluster)).unwrap_or_default(),
+            leader_node: here.leader.map_or(0, |node| node.0),
+            term: here.term,
+            committed_index: here.committed.0,
+            answering_node: here.node.0,
+            members: Vec::new(),
+            now: convert::moment(clock.max(state_now)),
+            shards_unowned: u32::from(SHARDS).saturating_sub(shards.values().sum()),
+            applied: answered.token.to_string(),
+            age: answered.age.and_then(convert::length),
+        };
+        match replica.cluster_status().await {
+            Ok(seen) => {
+                response.leader_node = seen.leader.0;
+                response.term = seen.term;
+                response.committed_index = seen.committed.0;
+                let lag = |applied: u64| seen.committed.0.saturating_sub(applied);
+                response.members = seen
+                    .members
+                    .iter()
+                    .map(|member| reported(member, seen.leader, &shards, &lag))
+                    .collect();
+            }
+            // Without a leader, what this node knows by itself is all there is to say.
+            Err(_) => response.members = alone(&here, &shards),
+        }
+        Ok(response)
+    }
+}
+
+/// Checks the members of a cluster to form; `node` is asked and must be one of them.
+fn members(asked: &[MemberAddresses], node: NodeId) -> Result<BTreeMap<NodeId, NodeAddresses>, Refusal> {
+    let mut wrong = Vec::new();
+    if asked.is_empty() || asked.len() > MEMBERS_MAX {
+        wrong.push(Wrong::new(
+            "members",
+            format!("{} members; 1 to {MEMBERS_MAX}", asked.len()),
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    let mut members = BTreeMap::new();
+    for (at, member) in asked.iter().enumerate() {
+        let field = |name: &str| format!("members[{at}].{name}");
+        if member.node == 0 {
+            wrong.push(Wrong::new(&field("node"), "more than 0"));
+        }
+        for (name, address) in [
+            ("peer", &member.peer),
+            ("client", &member.client),
+            ("http", &member.http),
+        ] {
+            if !is_address(address) {
+                wrong.push(Wrong::new(&field(name), "host:port"));
+            } else if !seen.insert(address) {
+                wrong.push(Wrong::new(&field(name), format!("{address} stands there twice")));
+            }
+        }
+        let addresses = NodeAddresses {
+            peer: member.peer.clone(),
+            client: member.client.clone(),
+            http: member.http.clone(),
+        };
+        if members.insert(NodeId(member.node), addresses).is_some() {
+            wrong.push(Wrong::new(
+                &field("node"),
+                format!("{} stands there twice", member.node),
+            ));
+        }
+    }
+    if !members.contains_key(&node) {
+        wrong.push(Wrong::new(
+            "members",
+            format!("node {node}, which was asked, is not among them"),
+        ));
+    }
+    if wrong.is_empty() {
+        Ok(members)
+    } else {
+        Err(Refusal::Invalid(wrong))
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn name(cluster: u128) -> String {
+    format!("{cluster:032x}")
+}
+
+/// A member as the leader sees it.
+fn reported(
+    member: &MemberStatus,
+    leader: NodeId,
+    shards: &BTreeMap<NodeId, u32>,
+    lag: &impl Fn(u64) -> u64,
+) -> Member {
+    let mut shown = Member {
+        addresses: Some(addresses(member.node, &member.addresses)),
+        leader: member.node == leader,
+        live: Some(!member.lease_over),
+        lag_entries: lag(0),
+        shards_owned: shards.get(&member.node).copied().unwrap_or_default(),
+        ..Member::default()
+    };
+    if let Some((report, ago)) = &member.report {
+        shown.last_seen = convert::length(*ago);
+        shown.applied_index = report.applied.0;
+        shown.lag_entries = lag(report.applied.0);
+        shown.queue_depth = report.work.depth;
+        let age = report.work.oldest_due_age;
+        shown.oldest_due_age = convert::length(age).filter(|_| !age.is_zero());
+        // Counted from the last question: the leader gave no longer one than this.
+        let lease = LEASE.saturating_sub(*ago);
+        shown.lease_remaining = convert::length(lease).filter(|_| !member.lease_over && !lease.is_zero());
+    }
+    shown
+}
+
+/// The members as a node knows them that sees no leader.
+fn alone(here: &Replication, shards: &BTreeMap<NodeId, u32>) -> Vec<Member> {
+    here.members
+        .iter()
+        .map(|(node, known)| {
+            let this = *node == here.node;
+            Member {
+                addresses: Some(addresses(*node, known)),
+                leader: here.leader == Some(*node),
+                applied_index: if this { here.applied.0 } else { 0 },
+                lag_entries: if this {
+                    here.committed.0.saturating_sub(here.applied.0)
+                } else {
+                    0
+                },
+                shards_owned: shards.get(node).copied().unwrap_or_default(),
+                ..Member::default()
+            }
+        })
+        .collect()
+}
+
+fn addresses(node: NodeId, addresses: &NodeAddresses) -> MemberAddresses {
+    MemberAddresses {
+        node: node.0,
+        peer: addresses.peer.clone(),
+        client: addresses.client.clone(),
+        http: addresses.http.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(node: u64, port: u16) -> MemberAddresses {
+        let at = |port| format!("127.0.0.1:{port}");
+        MemberAddresses {
+            node,
+            peer: at(port),
+            client: at(port + 1),
+            http: at(port + 2),
+        }
+    }
+
+    fn fields(asked: &[MemberAddresses]) -> Vec<String> {
+        match members(asked, NodeId(1)) {
+            Err(Refusal::Invalid(wrong)) => wrong.into_iter().map(|one| one.field).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn members_are_distinct_and_reachable_and_hold_the_node_that_is_asked() {
+        assert_eq!(
+            members(&[member(1, 10), member(2, 20)], NodeId(1)).unwrap().len(),
+            2
+        );
+        assert_eq!(fields(&[]), ["members", "members"]);
+        assert_eq!(fields(&[member(2, 20)]), ["members"]);
+        assert_eq!(fields(&[member(1, 10), member(1, 20)]), ["members[1].node"]);
+        assert_eq!(fields(&[member(1, 10), member(2, 12)]), ["members[1].peer"]);
+        let nowhere = MemberAddresses {
+            client: "localhost".to_owned(),
+            ..member(1, 10)
+        };
+        assert_eq!(fields(&[nowhere]), ["members[0].client"]);
+    }
+}

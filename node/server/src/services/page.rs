@@ -1,0 +1,129 @@
+//! Pages: how many rows, where they begin, and a token that only the list that gave it takes back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pushrail_model::limits;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::door::refusal::Refusal;
+
+/// Of the form of a token; another one is refused.
+const VERSION: u8 = 1;
+/// Bytes of rows in a page, roughly: with one row more it stays below the 4 MiB that gRPC clients take.
+pub(super) const PAGE_BYTES_WANTED: usize = 2 * 1024 * 1024;
+
+/// Which page is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Rows at most.
+    pub(super) rows: usize,
+    /// Where the page before ended: opaque bytes of the list's own.
+    pub(super) after: Option<Vec<u8>>,
+    filter: u64,
+}
+
+impl Wanted {
+    /// Reads size and token. `filter` is the list's name and every field that chooses or orders its rows.
+    pub(super) fn read(page_size: u32, page_token: &str, filter: &[&str]) -> Result<Self, Refusal> {
+        let rows = match usize::try_from(page_size) {
+            Ok(0) => limits::PAGE_DEFAULT,
+            Ok(rows) => rows.min(limits::PAGE_MAX),
+            Err(_) => limits::PAGE_MAX,
+        };
+        let mut text = String::new();
+        for part in filter {
+            // Lengths keep two filters apart whose parts only meet elsewhere.
+            text.push_str(&format!("{}:{part};", part.len()));
+        }
+        let filter = xxh3_64(text.as_bytes());
+        let after = match page_token {
+            "" => None,
+            token => Some(open(token, filter).ok_or(Refusal::PageToken)?),
+        };
+        Ok(Self { rows, after, filter })
+    }
+
+    /// The token of the next page; empty where there is none.
+    pub(super) fn next(&self, after: Option<&[u8]>) -> String {
+        let Some(after) = after else {
+            return String::new();
+        };
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(&self.filter.to_be_bytes());
+        bytes.extend_from_slice(after);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Where the page before ended, as text.
+    pub(super) fn after_text(&self) -> Result<Option<&str>, Refusal> {
+        let text = self.after.as_deref().map(std::str::from_utf8).transpose();
+        text.map_err(|_| Refusal::PageToken)
+    }
+}
+
+fn open(token: &str, filter: u64) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (version, rest) = bytes.split_first()?;
+    let (of, after) = rest.split_first_chunk::<8>()?;
+    (*version == VERSION && u64::from_be_bytes(*of) == filter).then(|| after.to_vec())
+}
+
+/// Cuts rows to a page's size and bytes; says whether there are more. At least one row is kept, however large.
+pub(super) fn cut<T>(mut rows: Vec<T>, count: usize, bytes: impl Fn(&T) -> usize) -> (Vec<T>, bool) {
+    let mut keep = 0;
+    let mut so_far = 0;
+    for row in rows.iter().take(count) {
+        so_far += bytes(row);
+        if keep > 0 && so_far > PAGE_BYTES_WANTED {
+            break;
+        }
+        keep += 1;
+    }
+    let more = rows.len() > keep;
+    rows.truncate(keep);
+    (rows, more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_back_to_its_own_list_only() {
+        let page = Wanted::read(10, "", &["attempts", "acme", "hook"]).unwrap();
+        let token = page.next(Some(b"cursor"));
+
+        let again = Wanted::read(20, &token, &["attempts", "acme", "hook"]).unwrap();
+        assert_eq!(again.after.as_deref(), Some(&b"cursor"[..]));
+        assert_eq!(again.rows, 20);
+        for filter in [
+            ["attempts", "acme", "other"],
+            ["attempts", "acmeh", "ook"],
+            ["dead letters", "acme", "hook"],
+        ] {
+            assert_eq!(Wanted::read(10, &token, &filter), Err(Refusal::PageToken));
+        }
+        for wrong in ["x", "!!", token.get(1..).unwrap()] {
+            assert_eq!(
+                Wanted::read(10, wrong, &["attempts", "acme", "hook"]),
+                Err(Refusal::PageToken)
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_default_and_a_most() {
+        assert_eq!(Wanted::read(0, "", &[]).unwrap().rows, limits::PAGE_DEFAULT);
+        assert_eq!(Wanted::read(u32::MAX, "", &[]).unwrap().rows, limits::PAGE_MAX);
+        assert_eq!(Wanted::read(0, "", &[]).unwrap().next(None), "");
+    }
+
+    #[test]
+    fn a_page_is_cut_by_rows_and_by_bytes_but_never_to_nothing() {
+        assert_eq!(cut(vec![1, 2, 3], 2, |_| 1), (vec![1, 2], true));
+        assert_eq!(cut(vec![1, 2, 3], 3, |_| 1), (vec![1, 2, 3], false));
+        let half = PAGE_BYTES_WANTED / 2;
+        assert_eq!(cut(vec![1, 2, 3], 3, |_| half), (vec![1, 2], true));
+        assert_eq!(cut(vec![1, 2], 2, |_| 3 * half), (vec![1], true));
+    }
+}

@@ -1,0 +1,127 @@
+//! `pushrail.v1.Routes`.
+
+use pushrail_api::v1::routes_server;
+use pushrail_api::v1::{
+    CreateRouteRequest, CreateRouteResponse, GetRouteRequest, GetRouteResponse, ListRoutesRequest,
+    ListRoutesResponse, Route,
+};
+use pushrail_machine::query::config;
+use pushrail_model::ids::{RouteId, TenantId};
+use pushrail_model::route;
+use tonic::{Request, Response, Status};
+
+use crate::door::refusal::{Refusal, Sort};
+use crate::door::settings::RouteWish;
+use crate::services::page::{Wanted, cut};
+use crate::services::{convert, service, status};
+
+service!(
+    /// Makes and finds routes.
+    Routes
+);
+
+#[tonic::async_trait]
+impl routes_server::Routes for Routes {
+    async fn create(
+        &self,
+        request: Request<CreateRouteRequest>,
+    ) -> Result<Response<CreateRouteResponse>, Status> {
+        let request = request.into_inner();
+        let tenant = request.tenant.clone();
+        let wish = RouteWish {
+            tenant: request.tenant,
+            route: request.route,
+            pattern: request.pattern,
+            destination: request.destination,
+            request_id: request.request_id,
+        };
+        let (made, token) = self.door.create_route(wish).await.map_err(status::write)?;
+        Ok(Response::new(CreateRouteResponse {
+            route: Some(message(&tenant, &made)),
+            token: token.to_string(),
+        }))
+    }
+
+    async fn get(&self, request: Request<GetRouteRequest>) -> Result<Response<GetRouteResponse>, Status> {
+        self.found(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListRoutesRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        self.listed(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+}
+
+impl Routes {
+    async fn found(&self, request: GetRouteRequest) -> Result<GetRouteResponse, Refusal> {
+        let tenant: TenantId = convert::id("tenant", &request.tenant)?;
+        let id: RouteId = convert::id("route", &request.route)?;
+        let freshness = convert::freshness(request.consistency.as_ref())?;
+        let answered = self
+            .door
+            .ask_of(freshness, &tenant, move |view, tenant| {
+                config::route(view, tenant, &id)
+            })
+            .await?;
+        let route = answered.value.ok_or(Refusal::NotFound {
+            sort: Sort::Route,
+            id: request.route,
+        })?;
+        Ok(GetRouteResponse {
+            route: Some(message(&request.tenant, &route)),
+            applied: answered.token.to_string(),
+            age: answered.age.and_then(convert::length),
+        })
+    }
+
+    async fn listed(&self, request: ListRoutesRequest) -> Result<ListRoutesResponse, Refusal> {
+        let tenant: TenantId = convert::id("tenant", &request.tenant)?;
+        let freshness = convert::freshness(request.consistency.as_ref())?;
+        let wanted = Wanted::read(
+            request.page_size,
+            &request.page_token,
+            &["routes", &request.tenant],
+        )?;
+        let answered = self.door.ask_of(freshness, &tenant, config::routes).await?;
+        // A tenant's routes are few enough to be read whole.
+        let after = wanted.after_text()?.unwrap_or_default();
+        let rest: Vec<route::Route> = answered
+            .value
+            .into_iter()
+            .filter(|route| route.id.as_str() > after)
+            .collect();
+        let (routes, more) = cut(rest, wanted.rows, |_| 1024);
+        let last = routes
+            .last()
+            .filter(|_| more)
+            .map(|route| route.id.as_str().as_bytes());
+        Ok(ListRoutesResponse {
+            next_page_token: wanted.next(last),
+            routes: routes
+                .iter()
+                .map(|route| message(&request.tenant, route))
+                .collect(),
+            applied: answered.token.to_string(),
+            age: answered.age.and_then(convert::length),
+        })
+    }
+}
+
+fn message(tenant: &str, route: &route::Route) -> Route {
+    Route {
+        tenant: tenant.to_owned(),
+        route: route.id.to_string(),
+        pattern: route.pattern.to_string(),
+        destination: route.destination_id.to_string(),
+        version: route.version,
+        created: convert::moment(route.created),
+    }
+}

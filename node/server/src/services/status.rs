@@ -1,0 +1,251 @@
+//! From a door's refusal to an error of the API: code, words, reason, and the details that help.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use pushrail_api::{Accepted, failure};
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::door::refusal::{Refusal, Sort};
+use crate::services::reasons::{self, Reason};
+
+/// When to try again where a leader may be about to be elected.
+const RETRY_ELECTION: Duration = Duration::from_millis(500);
+/// When to try again where only a moment was missed.
+const RETRY_SOON: Duration = Duration::from_millis(100);
+
+/// What sort of call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing can have happened.
+    Read,
+    /// The error says whether it may have happened.
+    Write,
+}
+
+/// A read's error.
+pub(super) fn read(refusal: Refusal) -> Status {
+    status(&refusal, Call::Read)
+}
+
+/// A write's error.
+pub(super) fn write(refusal: Refusal) -> Status {
+    status(&refusal, Call::Write)
+}
+
+fn status(refusal: &Refusal, call: Call) -> Status {
+    let reason = reason(refusal);
+    let mut metadata: HashMap<String, String> = HashMap::new();
+    if call == Call::Write {
+        let accepted = match refusal {
+            Refusal::Unknown { .. } | Refusal::FencePending { .. } => Accepted::Unknown,
+            Refusal::Invalid(_)
+            | Refusal::PageToken
+            | Refusal::NotFound { .. }
+            | Refusal::AlreadyExists { .. }
+            | Refusal::KeyConflict { .. }
+            | Refusal::LimitReached { .. }
+            | Refusal::VersionMoved { .. }
+            | Refusal::ClusterExists
+            | Refusal::NotFormed
+            | Refusal::NotAccepted { .. }
+            | Refusal::RoutingUnsettled
+            | Refusal::NoLeader { .. }
+            | Refusal::Behind { .. }
+            | Refusal::Stopping
+            | Refusal::Unreadable { .. } => Accepted::No,
+        };
+        metadata.insert(failure::ACCEPTED.to_owned(), accepted.as_str().to_owned());
+    }
+    let mut details = ErrorDetails::new();
+    more(refusal, &mut details, &mut metadata);
+    details.set_error_info(reason.name, failure::DOMAIN, metadata);
+    Status::with_error_details(reason.code, words(refusal), details)
+}
+
+fn reason(refusal: &Refusal) -> Reason {
+    match refusal {
+        Refusal::Invalid(_) => reasons::FIELD_INVALID,
+        Refusal::PageToken => reasons::PAGE_TOKEN_INVALID,
+        Refusal::NotFound { sort, .. } => match sort {
+            Sort::Tenant => reasons::TENANT_NOT_FOUND,
+            Sort::Destination => reasons::DESTINATION_NOT_FOUND,
+            Sort::Route => reasons::ROUTE_NOT_FOUND,
+            Sort::Event => reasons::EVENT_NOT_FOUND,
+            Sort::Kind => reasons::KIND_NOT_FOUND,
+        },
+        Refusal::AlreadyExists { .. } => reasons::ALREADY_EXISTS,
+        Refusal::KeyConflict { .. } => reasons::IDEMPOTENCY_KEY_CONFLICT,
+        Refusal::LimitReached { .. } => reasons::LIMIT_REACHED,
+        Refusal::VersionMoved { .. } => reasons::VERSION_MOVED,
+        Refusal::ClusterExists => reasons::CLUSTER_EXISTS,
+        Refusal::NotFormed => reasons::CLUSTER_NOT_FORMED,
+        Refusal::NotAccepted { .. } | Refusal::Unknown { .. } | Refusal::NoLeader { .. } => {
+            reasons::NO_QUORUM
+        }
+        Refusal::RoutingUnsettled => reasons::ROUTING_UNSETTLED,
+        Refusal::FencePending { .. } => reasons::FENCE_PENDING,
+        Refusal::Behind { .. } => reasons::STATE_BEHIND,
+        Refusal::Stopping => reasons::NODE_STOPPING,
+        Refusal::Unreadable { .. } => reasons::STATE_UNREADABLE,
+    }
+}
+
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Invalid(wrong) => match wrong.as_slice() {
+            [one] => format!("{}: {}", one.field, one.why),
+            many => format!("{} fields are not what they must be", many.len()),
+        },
+        Refusal::PageToken => "the page token was not given by this list with this filter".to_owned(),
+        Refusal::NotFound { sort, id } => format!("there is no {} `{id}`", sort.word()),
+        Refusal::AlreadyExists { sort, id } => {
+            format!("{sort} `{id}` exists already, made by another request")
+        }
+        Refusal::KeyConflict { event } => {
+            format!("the idempotency key came with another content before, as event {event}")
+        }
+        Refusal::LimitReached { what, limit } => format!("the limit of {limit} {what} is reached"),
+        Refusal::VersionMoved { present } => format!("the object is at version {present} by now"),
+        Refusal::ClusterExists => "the cluster has been formed already, with other members".to_owned(),
+        Refusal::NotFormed => "the node runs, but its cluster has not been formed yet".to_owned(),
+        Refusal::NotAccepted { why } => format!("not accepted: {why}"),
+        Refusal::Unknown { why } => format!("it is unknown whether this was accepted: {why}"),
+        Refusal::RoutingUnsettled => {
+            "not accepted: the tenant's routes changed again and again meanwhile".to_owned()
+        }
+        Refusal::FencePending { why } => {
+            format!("the change stands, but who delivers has not yet said that it follows: {why}")
+        }
+        Refusal::NoLeader { why } => format!("no leader confirmed the read: {why}"),
+        Refusal::Behind { why } => why.clone(),
+        Refusal::Stopping => "this node is on its way down".to_owned(),
+        Refusal::Unreadable { .. } => "this node could not read its own state; its log says more".to_owned(),
+    }
+}
+
+fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<String, String>) {
+    match refusal {
+        Refusal::Invalid(wrong) => {
+            for one in wrong {
+                details.add_bad_request_violation(&one.field, &one.why);
+            }
+        }
+        Refusal::PageToken => {
+            details.add_bad_request_violation("page_token", "not given by this list with this filter");
+        }
+        Refusal::NotFound { sort, id } => {
+            details.set_resource_info(sort.word(), id, "", "not found");
+        }
+        Refusal::AlreadyExists { sort, id } => {
+            details.set_resource_info(sort, id, "", "exists already");
+        }
+        Refusal::KeyConflict { event } => {
+            details.set_resource_info("event", event.to_string(), "", "holds the idempotency key");
+            metadata.insert("event".to_owned(), event.to_string());
+        }
+        Refusal::LimitReached { what, limit } => {
+            details.add_quota_failure_violation(what, format!("at most {limit}"));
+            metadata.insert("limit".to_owned(), limit.to_string());
+        }
+        Refusal::VersionMoved { present } => {
+            metadata.insert("version".to_owned(), present.to_string());
+        }
+        Refusal::NotFormed
+        | Refusal::NotAccepted { .. }
+        | Refusal::Unknown { .. }
+        | Refusal::NoLeader { .. } => {
+            details.set_retry_info(Some(RETRY_ELECTION));
+        }
+        Refusal::RoutingUnsettled
+        | Refusal::FencePending { .. }
+        | Refusal::Behind { .. }
+        | Refusal::Stopping => {
+            details.set_retry_info(Some(RETRY_SOON));
+        }
+        // The caller is told where to look; what is wrong with this node is for those who run it.
+        Refusal::Unreadable { why } => tracing::error!(error = %why, "own state unreadable"),
+        Refusal::ClusterExists => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+    use crate::door::refusal::Wrong;
+
+    #[test]
+    fn a_write_says_whether_it_was_accepted_and_a_read_does_not() {
+        let why = || "cut off".to_owned();
+        let table = [
+            (
+                Refusal::Unknown { why: why() },
+                Accepted::Unknown,
+                Code::Unavailable,
+            ),
+            (
+                Refusal::FencePending { why: why() },
+                Accepted::Unknown,
+                Code::Unavailable,
+            ),
+            (
+                Refusal::NotAccepted { why: why() },
+                Accepted::No,
+                Code::Unavailable,
+            ),
+            (Refusal::RoutingUnsettled, Accepted::No, Code::Unavailable),
+        ];
+        for (refusal, accepted, code) in table {
+            let status = write(refusal.clone());
+            assert_eq!(failure::accepted(&status), Some(accepted), "{refusal:?}");
+            assert_eq!(status.code(), code);
+            assert!(failure::retry_after(&status).is_some(), "{refusal:?}");
+            assert_eq!(failure::accepted(&read(refusal)), None);
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_a_violation() {
+        let status = write(Refusal::Invalid(vec![
+            Wrong::new("event.payload", "too large"),
+            Wrong::new("event.tenant", "not a name"),
+        ]));
+
+        let fields: Vec<String> = failure::violations(&status)
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
+        assert_eq!(fields, ["event.payload", "event.tenant"]);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(failure::reason(&status).as_deref(), Some("FIELD_INVALID"));
+    }
+
+    #[test]
+    fn a_missing_thing_is_named() {
+        let status = read(Refusal::NotFound {
+            sort: Sort::Tenant,
+            id: "acme".to_owned(),
+        });
+
+        assert_eq!(status.code(), Code::NotFound);
+        assert_eq!(status.message(), "there is no tenant `acme`");
+        let resource = status.get_details_resource_info().unwrap();
+        assert_eq!(
+            (resource.resource_type.as_str(), resource.resource_name.as_str()),
+            ("tenant", "acme")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_inside_stays_inside() {
+        let status = read(Refusal::Unreadable {
+            why: "row 00ff is damaged".to_owned(),
+        });
+
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("00ff"));
+    }
+}

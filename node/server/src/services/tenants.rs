@@ -1,0 +1,112 @@
+//! `pushrail.v1.Tenants`.
+
+use pushrail_api::v1::tenants_server;
+use pushrail_api::v1::{
+    CreateTenantRequest, CreateTenantResponse, GetTenantRequest, GetTenantResponse, ListTenantsRequest,
+    ListTenantsResponse, Tenant,
+};
+use pushrail_machine::query::config;
+use pushrail_model::ids::TenantId;
+use pushrail_model::tenant;
+use tonic::{Request, Response, Status};
+
+use crate::door::refusal::Refusal;
+use crate::door::settings::TenantWish;
+use crate::services::page::{Wanted, cut};
+use crate::services::{convert, service, status};
+
+service!(
+    /// Makes and finds tenants.
+    Tenants
+);
+
+#[tonic::async_trait]
+impl tenants_server::Tenants for Tenants {
+    async fn create(
+        &self,
+        request: Request<CreateTenantRequest>,
+    ) -> Result<Response<CreateTenantResponse>, Status> {
+        let request = request.into_inner();
+        let wish = TenantWish {
+            tenant: request.tenant,
+            description: request.description,
+            request_id: request.request_id,
+        };
+        let (made, token) = self.door.create_tenant(wish).await.map_err(status::write)?;
+        Ok(Response::new(CreateTenantResponse {
+            tenant: Some(message(&made)),
+            token: token.to_string(),
+        }))
+    }
+
+    async fn get(&self, request: Request<GetTenantRequest>) -> Result<Response<GetTenantResponse>, Status> {
+        self.found(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        self.listed(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+}
+
+impl Tenants {
+    async fn found(&self, request: GetTenantRequest) -> Result<GetTenantResponse, Refusal> {
+        let id: TenantId = convert::id("tenant", &request.tenant)?;
+        let freshness = convert::freshness(request.consistency.as_ref())?;
+        let answered = self
+            .door
+            .ask_of(freshness, &id, |_, tenant| Ok(message(tenant)))
+            .await?;
+        Ok(GetTenantResponse {
+            tenant: Some(answered.value),
+            applied: answered.token.to_string(),
+            age: answered.age.and_then(convert::length),
+        })
+    }
+
+    async fn listed(&self, request: ListTenantsRequest) -> Result<ListTenantsResponse, Refusal> {
+        let freshness = convert::freshness(request.consistency.as_ref())?;
+        let wanted = Wanted::read(request.page_size, &request.page_token, &["tenants"])?;
+        let after: Option<TenantId> = match wanted.after_text()? {
+            Some(text) => Some(text.parse().map_err(|_| Refusal::PageToken)?),
+            None => None,
+        };
+        let rows = wanted.rows;
+        let answered = self
+            .door
+            .ask(freshness, move |view| {
+                config::tenants(view, after.as_ref(), rows + 1)
+            })
+            .await?;
+        let (tenants, more) = cut(answered.value, rows, |tenant| tenant.description.len() + 128);
+        let last = tenants
+            .last()
+            .filter(|_| more)
+            .map(|tenant| tenant.id.as_str().as_bytes());
+        Ok(ListTenantsResponse {
+            next_page_token: wanted.next(last),
+            tenants: tenants.iter().map(message).collect(),
+            applied: answered.token.to_string(),
+            age: answered.age.and_then(convert::length),
+        })
+    }
+}
+
+fn message(tenant: &tenant::Tenant) -> Tenant {
+    Tenant {
+        tenant: tenant.id.to_string(),
+        description: tenant.description.clone(),
+        version: tenant.version,
+        created: convert::moment(tenant.created),
+        destinations: tenant.destinations,
+        routes: tenant.routes,
+    }
+}
