@@ -19,16 +19,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::config::load::{self, Flags};
 use crate::delivery::Delivery;
+use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
 use crate::shards::balancer;
 use crate::telemetry::{self, chain};
-use crate::{housekeeping, metrics};
+use crate::{housekeeping, metrics, services};
 
 /// For requests of callers under way when the node stops: longer than any answer takes.
 const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
@@ -87,6 +89,7 @@ pub struct Running {
     replica: Replica,
     delivery: Delivery,
     health: Health,
+    services: services::Health,
     balancer: JoinHandle<String>,
     housekeeping: JoinHandle<()>,
     callers: Listener,
@@ -125,7 +128,11 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     let health = Health::new(replica.clone(), figures);
     let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
     let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
-    let callers = serve_callers(callers, &config, &replica, &net);
+    let limits = DoorLimits {
+        payload_bytes_max: config.publish.payload_bytes_max,
+    };
+    let (routes, services) = services::router(&Door::new(replica.clone(), net, limits)).await;
+    let callers = serve_callers(callers, routes);
     let operators = serve_operators(operators, health.clone());
     info!(
         node = %config.node_id,
@@ -139,6 +146,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         replica,
         delivery,
         health,
+        services,
         balancer,
         housekeeping,
         callers,
@@ -171,16 +179,9 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, 
     Ok((listener, bound))
 }
 
-fn serve_callers(
-    (listener, address): (TcpListener, SocketAddr),
-    config: &Config,
-    replica: &Replica,
-    net: &Net,
-) -> Listener {
+fn serve_callers((listener, address): (TcpListener, SocketAddr), routes: Routes) -> Listener {
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    let _ = (config, replica, net);
-    let routes = tonic::service::Routes::default();
     let task = tokio::spawn(async move {
         let incoming = TcpListenerStream::new(listener);
         let served = Server::builder()
@@ -250,6 +251,7 @@ impl Running {
         let limit = self.config.shutdown.limit;
         info!(node = %self.config.node_id, ?limit, "node stops");
         self.health.stop();
+        self.services.stopping().await;
         // Order: what callers have under way and what attempts brought back still needs the replica.
         tokio::join!(
             self.callers.stop(REQUESTS_LIMIT.min(limit)),

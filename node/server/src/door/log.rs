@@ -40,14 +40,17 @@ impl Log for Replica {
     }
 
     async fn propose(&self, command: Command) -> Result<Proposed, ProposeError> {
-        Self::propose(self, command).await
+        // Boxed: the futures of replication are large, and the compiler would lay them out inside every caller.
+        Box::pin(Self::propose(self, command)).await
     }
 
     async fn await_applied(&self, index: LogIndex, within: Duration) -> Result<(), ReadError> {
-        Self::await_applied(self, index, within).await
+        Box::pin(Self::await_applied(self, index, within)).await
     }
 
     async fn catch_up(&self) -> Result<(), ReadError> {
-        self.read(Freshness::Linearizable, |_| ()).await.map(|_| ())
+        Box::pin(self.read(Freshness::Linearizable, |_| ()))
+            .await
+            .map(|_| ())
     }
 }

@@ -16,7 +16,7 @@ impl Door {
         freshness: Freshness,
         query: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Answered<T>, Refusal> {
-        let answered = self.replica().read(freshness, |view| query(view)).await?;
+        let answered = Box::pin(self.replica().read(freshness, |view| query(view))).await?;
         Ok(Answered {
             value: answered.value?,
             token: answered.token,

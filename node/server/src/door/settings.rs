@@ -229,7 +229,7 @@ impl Door {
         if pushrail_machine::query::cluster(&self.replica().view())?.is_none() {
             return Err(Refusal::NotFormed);
         }
-        Ok(self.replica().propose(command).await?)
+        Ok(Box::pin(self.replica().propose(command)).await?)
     }
 
     async fn destination_at(

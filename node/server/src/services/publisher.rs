@@ -1,5 +1,7 @@
 //! `pushrail.v1.Publisher`.
 
+use std::time::Instant;
+
 use pushrail_api::failure;
 use pushrail_api::v1::publisher_server;
 use pushrail_api::v1::{
@@ -11,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::door::publish::{Accepted, Incoming};
 use crate::door::refusal::{Refusal, Wrong};
+use crate::metrics::{PUBLISH_ACK_DURATION_SECONDS, PUBLISH_REJECTED_TOTAL};
 use crate::services::{service, status};
 
 service!(
@@ -23,7 +26,7 @@ impl publisher_server::Publisher for Publisher {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let event = request.into_inner().event;
         let event = event.ok_or_else(|| status::write(Refusal::invalid("event", "required")))?;
-        let mut results = self.door.publish(vec![incoming(event)]).await;
+        let mut results = self.taken(vec![incoming(event)]).await;
         let result = results.pop().unwrap_or(Err(Refusal::RoutingUnsettled));
         match result {
             Ok(accepted) => Ok(Response::new(PublishResponse {
@@ -39,10 +42,7 @@ impl publisher_server::Publisher for Publisher {
     ) -> Result<Response<PublishBatchResponse>, Status> {
         let events = request.into_inner().events;
         bounds(&events).map_err(status::write)?;
-        let results = self
-            .door
-            .publish(events.into_iter().map(incoming).collect())
-            .await;
+        let results = self.taken(events.into_iter().map(incoming).collect()).await;
         let results = results
             .into_iter()
             .enumerate()
@@ -58,6 +58,24 @@ impl publisher_server::Publisher for Publisher {
             })
             .collect();
         Ok(Response::new(PublishBatchResponse { results }))
+    }
+}
+
+impl Publisher {
+    /// Publishes, and counts what came of it.
+    async fn taken(&self, events: Vec<Incoming>) -> Vec<Result<Accepted, Refusal>> {
+        let begun = Instant::now();
+        let results = self.door.publish(events).await;
+        for result in &results {
+            match result {
+                Ok(_) => metrics::histogram!(PUBLISH_ACK_DURATION_SECONDS).record(begun.elapsed()),
+                Err(refusal) => {
+                    let reason = status::reason(refusal).name;
+                    metrics::counter!(PUBLISH_REJECTED_TOTAL, "reason" => reason).increment(1);
+                }
+            }
+        }
+        results
     }
 }
 

@@ -64,7 +64,8 @@ fn status(refusal: &Refusal, call: Call) -> Status {
     Status::with_error_details(reason.code, words(refusal), details)
 }
 
-fn reason(refusal: &Refusal) -> Reason {
+/// Why, in a stable word.
+pub(super) fn reason(refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::Invalid(_) => reasons::FIELD_INVALID,
         Refusal::PageToken => reasons::PAGE_TOKEN_INVALID,
