@@ -5,42 +5,48 @@ use std::time::Duration;
 use ::metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pushrail_machine::query;
+use pushrail_machine::store::StoreError;
 use pushrail_model::ids::LogIndex;
 use pushrail_raft::replica::Replica;
 use tracing::warn;
 
-use crate::metrics::DEAD_LETTERS;
+use crate::metrics as figures;
 use crate::telemetry::chain;
 
 /// How often: a row for each destination is read, if anything has changed.
-const INTERVAL: Duration = Duration::from_secs(15);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks after the figures until it is dropped.
-pub(crate) async fn run(replica: Replica, figures: &'static PrometheusHandle) {
-    let mut seen = None;
+pub(crate) async fn run(replica: Replica, handle: &'static PrometheusHandle) {
+    let mut seen = LogIndex(0);
     loop {
         // Figures of sizes gather until they are put into their buckets.
-        figures.run_upkeep();
-        let view = replica.view();
-        if seen != Some(view.applied()) {
-            seen = count(view).await;
+        handle.run_upkeep();
+        let replica = replica.clone();
+        // The store may block.
+        match tokio::task::spawn_blocking(move || look(&replica, seen)).await {
+            Ok(Ok(index)) => seen = index,
+            Ok(Err(error)) => warn!(error = %chain(&error), "figures of the state could not be read"),
+            Err(_) => {}
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-async fn count(view: pushrail_raft::view::View) -> Option<LogIndex> {
-    let applied = view.applied();
-    // The store may block.
-    match tokio::task::spawn_blocking(move || query::counts::totals(&view)).await {
-        Ok(Ok(totals)) => {
-            gauge!(DEAD_LETTERS).set(totals.dead as f64);
-            Some(applied)
-        }
-        Ok(Err(error)) => {
-            warn!(error = %chain(&error), "dead letters could not be counted");
-            None
-        }
-        Err(_) => None,
+fn look(replica: &Replica, seen: LogIndex) -> Result<LogIndex, StoreError> {
+    let properties = replica.store_properties()?;
+    gauge!(figures::ROCKSDB_MEMTABLE_BYTES).set(properties.memtable_bytes as f64);
+    gauge!(figures::ROCKSDB_CACHE_BYTES).set(properties.cache_bytes as f64);
+    gauge!(figures::ROCKSDB_TABLE_BYTES).set(properties.table_bytes as f64);
+    gauge!(figures::ROCKSDB_BLOB_BYTES).set(properties.blob_bytes as f64);
+    gauge!(figures::ROCKSDB_COMPACTION_PENDING_BYTES).set(properties.compaction_pending_bytes as f64);
+    gauge!(figures::ROCKSDB_LEVEL0_FILES).set(properties.level0_files as f64);
+    let stalled = properties.write_stopped || properties.delayed_write_rate > 0;
+    gauge!(figures::ROCKSDB_WRITES_STALLED).set(if stalled { 1.0 } else { 0.0 });
+
+    let view = replica.view();
+    if view.applied() != seen || seen == LogIndex(0) {
+        gauge!(figures::DEAD_LETTERS).set(query::counts::totals(&view)?.dead as f64);
     }
+    Ok(view.applied())
 }

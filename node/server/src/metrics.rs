@@ -30,6 +30,20 @@ pub const ATTEMPTS_IN_FLIGHT: &str = "pushrail_attempts_in_flight";
 pub const UNRECORDED: &str = "pushrail_unrecorded";
 /// Shards that this node delivers for.
 pub const SHARDS_OWNED: &str = "pushrail_shards_owned";
+/// Bytes in the state's memtables.
+pub const ROCKSDB_MEMTABLE_BYTES: &str = "pushrail_rocksdb_memtable_bytes";
+/// Bytes in the state's block cache.
+pub const ROCKSDB_CACHE_BYTES: &str = "pushrail_rocksdb_cache_bytes";
+/// Bytes of the state's table files.
+pub const ROCKSDB_TABLE_BYTES: &str = "pushrail_rocksdb_table_bytes";
+/// Bytes of the state's blob files.
+pub const ROCKSDB_BLOB_BYTES: &str = "pushrail_rocksdb_blob_bytes";
+/// Bytes that compaction still has to rewrite.
+pub const ROCKSDB_COMPACTION_PENDING_BYTES: &str = "pushrail_rocksdb_compaction_pending_bytes";
+/// Files of level 0 in the column family that has most.
+pub const ROCKSDB_LEVEL0_FILES: &str = "pushrail_rocksdb_level0_files";
+/// Whether writes are held back.
+pub const ROCKSDB_WRITES_STALLED: &str = "pushrail_rocksdb_writes_stalled";
 /// 1, by `version`.
 pub const BUILD_INFO: &str = "pushrail_build_info";
 
@@ -222,6 +236,33 @@ pub const ALL: &[Figure] = &[
         Sort::Histogram,
         &[],
         "bytes of one entry of this leader",
+    ),
+    figure(
+        ROCKSDB_MEMTABLE_BYTES,
+        Sort::Gauge,
+        &[],
+        "bytes in the memtables of the state's database",
+    ),
+    figure(ROCKSDB_CACHE_BYTES, Sort::Gauge, &[], "bytes in its block cache"),
+    figure(ROCKSDB_TABLE_BYTES, Sort::Gauge, &[], "bytes of its table files"),
+    figure(ROCKSDB_BLOB_BYTES, Sort::Gauge, &[], "bytes of its blob files"),
+    figure(
+        ROCKSDB_COMPACTION_PENDING_BYTES,
+        Sort::Gauge,
+        &[],
+        "bytes that its compaction still has to rewrite",
+    ),
+    figure(
+        ROCKSDB_LEVEL0_FILES,
+        Sort::Gauge,
+        &[],
+        "files of its level 0, in the column family that has most",
+    ),
+    figure(
+        ROCKSDB_WRITES_STALLED,
+        Sort::Gauge,
+        &[],
+        "1 while writes to it are slowed down or stopped, else 0",
     ),
     figure(BUILD_INFO, Sort::Gauge, &["version"], "1"),
 ];

@@ -332,3 +332,6 @@ async fn run(config: Config) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
