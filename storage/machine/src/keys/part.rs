@@ -1,0 +1,127 @@
+//! The parts of keys and how they stand there: numbers big-endian, so that bytes sort as numbers do; a name as its
+//! text, which ends the key.
+
+use pushrail_model::ids::{
+    AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, NodeId, RouteId, Run,
+    TenantId, TenantNo,
+};
+use pushrail_model::shard::{Partition, ShardId};
+use pushrail_model::time::Timestamp;
+
+/// A part of a key: of fixed length, or a name that ends the key.
+pub(crate) trait Part: Sized {
+    /// Appends it.
+    fn write(&self, key: &mut Vec<u8>);
+
+    /// Takes it off the front.
+    fn read(rest: &mut &[u8]) -> Option<Self>;
+}
+
+/// The bytes that all keys with these first parts begin with.
+pub(crate) fn prefix(parts: &[&dyn Prefix]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    for part in parts {
+        part.append(&mut key);
+    }
+    key
+}
+
+/// A part seen as an object, for [`prefix`].
+pub(crate) trait Prefix {
+    /// Appends it.
+    fn append(&self, key: &mut Vec<u8>);
+}
+
+impl<T: Part> Prefix for T {
+    fn append(&self, key: &mut Vec<u8>) {
+        self.write(key);
+    }
+}
+
+macro_rules! number_parts {
+    ($($type:ty),+) => {$(
+        impl Part for $type {
+            fn write(&self, key: &mut Vec<u8>) {
+                key.extend_from_slice(&self.to_be_bytes());
+            }
+
+            fn read(rest: &mut &[u8]) -> Option<Self> {
+                let (bytes, after) = rest.split_first_chunk()?;
+                *rest = after;
+                Some(Self::from_be_bytes(*bytes))
+            }
+        }
+    )+};
+}
+
+number_parts!(u8, u16, u32, u64, u128);
+
+macro_rules! newtype_parts {
+    ($($type:ident),+) => {$(
+        impl Part for $type {
+            fn write(&self, key: &mut Vec<u8>) {
+                self.0.write(key);
+            }
+
+            fn read(rest: &mut &[u8]) -> Option<Self> {
+                Some(Self(Part::read(rest)?))
+            }
+        }
+    )+};
+}
+
+newtype_parts!(
+    TenantNo,
+    DestinationNo,
+    NodeId,
+    BootId,
+    BatchNumber,
+    Epoch,
+    Run,
+    AttemptNumber,
+    Timestamp
+);
+
+macro_rules! checked_parts {
+    ($($type:ident),+) => {$(
+        impl Part for $type {
+            fn write(&self, key: &mut Vec<u8>) {
+                self.number().write(key);
+            }
+
+            fn read(rest: &mut &[u8]) -> Option<Self> {
+                Self::new(Part::read(rest)?)
+            }
+        }
+    )+};
+}
+
+checked_parts!(Partition, ShardId);
+
+macro_rules! name_parts {
+    ($($type:ty),+) => {$(
+        impl Part for $type {
+            fn write(&self, key: &mut Vec<u8>) {
+                key.extend_from_slice(self.as_str().as_bytes());
+            }
+
+            fn read(rest: &mut &[u8]) -> Option<Self> {
+                std::str::from_utf8(std::mem::take(rest)).ok()?.parse().ok()
+            }
+        }
+    )+};
+}
+
+name_parts!(TenantId, DestinationId, RouteId, String);
+
+impl Part for EventSeq {
+    fn write(&self, key: &mut Vec<u8>) {
+        key.extend_from_slice(&self.to_bytes());
+    }
+
+    fn read(rest: &mut &[u8]) -> Option<Self> {
+        let (bytes, after) = rest.split_first_chunk()?;
+        *rest = after;
+        Some(Self::from_bytes(*bytes))
+    }
+}
