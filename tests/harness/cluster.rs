@@ -59,6 +59,8 @@ impl Shape {
 
     /// With `key=value` in every node's configuration.
     pub fn set(mut self, setting: &str) -> Self {
+        let key = setting.split('=').next().unwrap_or_default();
+        self.settings.retain(|other| other.split('=').next() != Some(key));
         self.settings.push(setting.to_owned());
         self
     }

@@ -38,7 +38,8 @@ async fn a_leader_killed_in_mid_stream_loses_nothing_acknowledged() {
     let audit = world.audit(&world.cluster.door(follower), &acknowledged).await;
     audit.assert_clean();
     assert_eq!((audit.delivered, audit.dead_letters()), (2000, 0));
-    assert!(audit.retried >= 1000, "{} retried", audit.retried);
+    // Half of them failed once; where the owner was killed with the record of that, it is not counted here.
+    assert!((900..=1000).contains(&audit.retried), "{} retried", audit.retried);
     assert!(world.door().status().await.unwrap().term > term);
 
     // The killed one has the whole story too, from its own copy.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use harness::audit::settled;
 use harness::behaviour::Behaviour;
 use harness::cluster::Shape;
 use harness::door::{event, linearizable, local};
@@ -105,6 +106,9 @@ async fn cut_off(mut world: World, lonely: u64) -> CutOff {
     world.receiver.script(&hook.path, Behaviour::default());
     let all = acknowledged.len();
     world.arrived(&hook, all).await;
+    settled(&world.cluster.door(others[0]), &world.endpoints, SOON)
+        .await
+        .unwrap();
     let lonely_sent = sent_by(pid, &world);
     let taken_before = world.receiver.taken(&hook.path);
     world.cluster.network().heal();
