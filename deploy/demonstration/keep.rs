@@ -82,8 +82,13 @@ pub(crate) async fn keep(mut cluster: Cluster, scene: Scene) -> Result<(), Strin
 
 /// Takes over the endpoints on a port: all answer 200, but the one that always refused.
 pub(crate) async fn receive(port: u16) -> ExitCode {
+    if let Err(error) = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)) {
+        say(format!("cannot receive on 127.0.0.1:{port}: {error}"));
+        return ExitCode::FAILURE;
+    }
     let receiver = Arc::new(Receiver::on(Port::given(port)).await);
     receiver.script("/initech/legacy", Behaviour::always(401));
+    say(format!("receiving on 127.0.0.1:{port}"));
     let mut told = 0;
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     loop {
