@@ -31,7 +31,7 @@ impl Default for ClientOptions {
         Self {
             connect: Duration::from_secs(1),
             answer: Duration::from_secs(8),
-            deadline: Duration::from_secs(20),
+            deadline: Duration::from_secs(10),
             rounds: 3,
         }
     }

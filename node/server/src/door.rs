@@ -65,7 +65,7 @@ impl Door {
     ) -> Vec<Result<publish::Accepted, refusal::Refusal>> {
         let publisher = publish::Publisher {
             log: &self.inner.replica,
-            node: self.inner.replica.status().node,
+            node: self.inner.replica.node(),
             limits: self.inner.limits,
             routing: &self.inner.routing,
             hash_key: &self.inner.hash_key,

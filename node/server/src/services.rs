@@ -51,12 +51,18 @@ const NAMES: [&str; 10] = [
     ClusterServer::<cluster::Cluster>::NAME,
 ];
 
-/// All services of `pushrail.v1` and gRPC's own health. They answer as serving until [`Health::stopping`].
+/// All services of `pushrail.v1`, gRPC's own health, and its reflection. They answer as serving until [`Health::stopping`].
 pub async fn router(door: &Door) -> (Routes, Health) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let this = Health { reporter };
     this.say(ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pushrail_api::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("both descriptor sets were made by our own build");
     let routes = Routes::new(health)
+        .add_service(reflection)
         .add_service(
             PublisherServer::new(publisher::Publisher::new(door))
                 .max_decoding_message_size(REQUEST_BYTES_MAX),

@@ -108,11 +108,20 @@ fn details(status: &ClusterStatusResponse) -> String {
         ("unowned", format!("{} of 1024 shards", status.shards_unowned)),
         ("answered by", format!("node {}", status.answering_node)),
     ]);
+    if status.members.iter().all(|member| member.live.is_none()) {
+        text.push_str(&format!(
+            "\nno leader answered with a majority behind it: this is what node {} knows by itself\n",
+            status.answering_node
+        ));
+    }
     text.push('\n');
     let length = |length| times::length_of(length).map_or_else(|| "-".to_owned(), times::length);
     let rows = status.members.iter().map(|member| {
         let addresses = member.addresses.clone().unwrap_or_default();
         let role = if member.leader { "leader" } else { "follower" };
+        // Of a member that was never heard from, nothing is known; of itself, a node knows without asking.
+        let heard = member.last_seen.is_some() || addresses.node == status.answering_node;
+        let known = |figure: u64| if heard { figure.to_string() } else { "-".to_owned() };
         let live = match member.live {
             Some(true) => "live",
             Some(false) => "silent",
@@ -123,11 +132,15 @@ fn details(status: &ClusterStatusResponse) -> String {
             role.to_owned(),
             live.to_owned(),
             length(member.last_seen),
-            member.applied_index.to_string(),
-            member.lag_entries.to_string(),
+            known(member.applied_index),
+            known(member.lag_entries),
             length(member.lease_remaining),
             member.shards_owned.to_string(),
-            member.queue_depth.to_string(),
+            if member.last_seen.is_some() {
+                member.queue_depth.to_string()
+            } else {
+                "-".to_owned()
+            },
             length(member.oldest_due_age),
             addresses.client,
             addresses.peer,
@@ -195,6 +208,7 @@ mod tests {
                 Member {
                     addresses: Some(member("2=i:1,i:2,i:3").unwrap()),
                     live: Some(false),
+                    last_seen: seconds(9),
                     applied_index: 100,
                     lag_entries: 20,
                     ..Member::default()
@@ -212,9 +226,9 @@ committed    index 120
 unowned      0 of 1024 shards
 answered by  node 2
 
-NODE  ROLE      STATE   SEEN  APPLIED  LAG  LEASE  SHARDS  QUEUED  OLDEST DUE  CLIENT  PEER  HTTP
-1     leader    live    0 ms  120      0    2.0 s  1024    7       1 m 3 s     h:2     h:1   h:3
-2     follower  silent  -     100      20   -      0       0       -           i:2     i:1   i:3
+NODE  ROLE      STATE   SEEN   APPLIED  LAG  LEASE  SHARDS  QUEUED  OLDEST DUE  CLIENT  PEER  HTTP
+1     leader    live    0 ms   120      0    2.0 s  1024    7       1 m 3 s     h:2     h:1   h:3
+2     follower  silent  9.0 s  100      20   -      0       0       -           i:2     i:1   i:3
 "
         );
     }

@@ -225,7 +225,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             })?;
             let made = answer.destination.unwrap_or_default();
             let mut text = details(session, &made);
-            text.push_str(&format!("credential   {}\n", answer.credential));
+            text.push_str(&format!("{:12}  {}\n", "credential", answer.credential));
             session.show(&Shown {
                 text,
                 json: json!({

@@ -4,7 +4,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use pushrail_api::{ClientError, failure};
+use pushrail_api::{ClientError, Try, failure};
 use tonic::{Code, Status};
 
 use crate::services::reasons::Reason;
@@ -72,7 +72,7 @@ impl CliError {
             }
             ClientError::Unreachable { tried: tries } => {
                 let mut this = Self::failed(tried, "no node can be reached").exiting(Exit::Unavailable);
-                this.notes = tries.iter().map(ToString::to_string).collect();
+                this.notes = told(tries);
                 this.helping(
                     "name nodes that run with --server or PUSHRAIL_SERVER; start one: pushrail serve --help",
                 )
@@ -83,7 +83,7 @@ impl CliError {
                 tried: tries,
             } => {
                 let mut this = Self::of_status(tried, status);
-                this.notes.extend(tries.iter().map(ToString::to_string));
+                this.notes.extend(told(tries));
                 this.notes.push(format!("answered by {address}"));
                 this
             }
@@ -94,19 +94,30 @@ impl CliError {
     pub(super) fn of_status(tried: impl Into<String>, status: &Status) -> Self {
         let mut this = Self::failed(tried, status.message()).exiting(exit(status.code()));
         let violations = failure::violations(status);
-        this.notes.extend(
-            violations
-                .into_iter()
-                .map(|one| format!("{}: {}", one.field, one.description)),
-        );
-        if let Some(accepted) = failure::accepted(status) {
-            this.notes.push(match accepted {
-                pushrail_api::Accepted::No => "certainly not accepted".to_owned(),
-                pushrail_api::Accepted::Unknown => "it is unknown whether it was accepted".to_owned(),
-            });
+        let wrong = violations
+            .iter()
+            .map(|one| format!("{}: {}", one.field, one.description));
+        // One wrong field is the message itself.
+        this.notes.extend(wrong.filter(|wrong| wrong != status.message()));
+        if exit(status.code()) == Exit::Unavailable {
+            this.notes
+                .extend(failure::accepted(status).map(|accepted| match accepted {
+                    pushrail_api::Accepted::No => "certainly not accepted".to_owned(),
+                    pushrail_api::Accepted::Unknown => "it is unknown whether it was accepted".to_owned(),
+                }));
         }
-        let reason = failure::reason(status);
-        this.help = reason.as_deref().and_then(help);
+        let of_kind = |one: &pushrail_api::Violation| {
+            let section = one.field.split('.').next().unwrap_or_default();
+            matches!(section, "kind" | "settings" | "credential")
+        };
+        this.help = match failure::reason(status).as_deref() {
+            Some("FIELD_INVALID") if violations.iter().any(of_kind) => {
+                Some("pushrail kinds list; pushrail kinds show webhook".to_owned())
+            }
+            // What is wrong with the field says all there is to say.
+            Some("FIELD_INVALID") | None => None,
+            Some(reason) => help(reason),
+        };
         this
     }
 
@@ -148,6 +159,23 @@ impl CliError {
         drop(io::stderr().lock().write_all(self.text().as_bytes()));
         ExitCode::from(self.exit as u8)
     }
+}
+
+/// Tries that came to the same, once.
+fn told(tries: &[Try]) -> Vec<String> {
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for one in tries {
+        let text = one.to_string();
+        match told.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, times)) => *times += 1,
+            None => told.push((text, 1)),
+        }
+    }
+    let lines = told.into_iter().map(|(text, times)| match times {
+        1 => text,
+        times => format!("{text} ({times} times)"),
+    });
+    lines.collect()
 }
 
 fn exit(code: Code) -> Exit {
@@ -221,7 +249,23 @@ mod tests {
 
         let error = CliError::of_status("publish", &status);
 
-        assert!(error.text().contains("event.payload: larger than 262144 bytes"));
+        assert!(
+            error.text().contains("event.payload: larger than 262144 bytes"),
+            "{}",
+            error.text()
+        );
         assert_eq!(error.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn tries_that_came_to_the_same_are_told_once() {
+        let one = |address: &str| Try {
+            address: address.to_owned(),
+            why: "no".to_owned(),
+        };
+
+        let lines = told(&[one("a:1"), one("b:1"), one("a:1")]);
+
+        assert_eq!(lines, ["a:1: no (2 times)", "b:1: no"]);
     }
 }

@@ -140,7 +140,11 @@ fn one_attempt(text: &mut String, attempt: &Attempt, times: &Times) {
     ));
     let mut lines = Vec::new();
     if let Some(failure) = &attempt.failure {
-        let detail = if attempt.detail.is_empty() {
+        // Where there was an answer, its status says what the detail would repeat.
+        let said = attempt
+            .status
+            .is_some_and(|status| attempt.detail.contains(&status.to_string()));
+        let detail = if said || attempt.detail.is_empty() {
             String::new()
         } else {
             format!(" ({})", attempt.detail)

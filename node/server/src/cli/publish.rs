@@ -16,7 +16,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::reach::{Format, Reach};
 use crate::cli::session::{Session, Shown, Trying as _};
 use crate::cli::table::pairs;
-use crate::cli::{given, json as to_json};
+use crate::cli::{given, json as to_json, words};
 
 /// Events and bytes of one call: below what a node takes, envelopes included.
 const BATCH_EVENTS_MAX: usize = 500;
@@ -213,7 +213,9 @@ fn accepted(session: &Session, receipt: &Receipt) -> Result<(), CliError> {
         Format::Name => receipt.event.clone(),
         Format::Table => {
             let duplicate = if receipt.duplicate { "  duplicate" } else { "" };
-            format!("{}  {} deliveries{duplicate}", receipt.event, receipt.deliveries)
+            let count = usize::try_from(receipt.deliveries).unwrap_or(usize::MAX);
+            let deliveries = words::count(count, "delivery", "deliveries");
+            format!("{}  {deliveries}{duplicate}", receipt.event)
         }
     };
     session.write(format!("{line}\n").as_bytes())

@@ -31,7 +31,7 @@ pub(super) struct Reach {
     )]
     pub(super) server: Vec<String>,
     /// For how long to try, over all nodes
-    #[arg(long, global = true, value_name = "DURATION", default_value = "20s", value_parser = times::span)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = times::span)]
     pub(super) timeout: std::time::Duration,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t)]

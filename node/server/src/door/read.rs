@@ -4,6 +4,7 @@ use pushrail_machine::query::config;
 use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::ids::TenantId;
 use pushrail_model::tenant::Tenant;
+use pushrail_raft::error::ReadError;
 use pushrail_raft::view::{Answered, Freshness};
 
 use crate::door::Door;
@@ -16,7 +17,17 @@ impl Door {
         freshness: Freshness,
         query: impl FnOnce(&dyn Read) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Answered<T>, Refusal> {
-        let answered = Box::pin(self.replica().read(freshness, |view| query(view))).await?;
+        let answered = Box::pin(self.replica().read(freshness, |view| query(view))).await;
+        let answered = answered.map_err(|error| match error {
+            // Nobody leads what has not been formed: that is worth saying.
+            ReadError::NoLeader { .. } if !self.replica().status().initialised => Refusal::NotFormed,
+            ReadError::NoLeader { .. }
+            | ReadError::Behind { .. }
+            | ReadError::Fence { .. }
+            | ReadError::ForeignToken
+            | ReadError::State(_)
+            | ReadError::Stopped => error.into(),
+        })?;
         Ok(Answered {
             value: answered.value?,
             token: answered.token,

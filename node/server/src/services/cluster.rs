@@ -51,7 +51,7 @@ impl cluster_server::Cluster for Cluster {
 impl Cluster {
     async fn formed(&self, request: InitClusterRequest) -> Result<InitClusterResponse, Refusal> {
         let replica = self.door.replica();
-        let members = members(&request.members, replica.status().node)?;
+        let members = members(&request.members, replica.node())?;
         replica.init(members).await.map_err(|error| match error {
             InitError::AlreadyInitialised => Refusal::ClusterExists,
             InitError::Members(why) => Refusal::invalid("members", why),
@@ -185,12 +185,13 @@ fn reported(
     let mut shown = Member {
         addresses: Some(addresses(member.node, &member.addresses)),
         leader: member.node == leader,
-        live: Some(!member.lease_over),
+        live: Some(false),
         lag_entries: lag(0),
         shards_owned: shards.get(&member.node).copied().unwrap_or_default(),
         ..Member::default()
     };
     if let Some((report, ago)) = &member.report {
+        shown.live = Some(*ago < LEASE && !member.lease_over);
         shown.last_seen = convert::length(*ago);
         shown.applied_index = report.applied.0;
         shown.lag_entries = lag(report.applied.0);
