@@ -1,3 +1,5 @@
+//! Keys sort as what they are made of, and are read back as they were written.
+
 use proptest::prelude::*;
 
 use super::*;

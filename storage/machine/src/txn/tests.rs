@@ -1,3 +1,5 @@
+//! A transaction shows what its base would after the commit, in both directions.
+
 use std::ops::ControlFlow;
 
 use bytes::Bytes;

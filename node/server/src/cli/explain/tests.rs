@@ -1,3 +1,5 @@
+//! What a story looks like to a reader, for every way a delivery can stand.
+
 use pushrail_api::v1::{
     Cause, DeathReason, Delivery, DeliveryState, Destination, Failure, FailureClass, NextStep, Verdict,
 };

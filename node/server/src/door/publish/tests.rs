@@ -1,3 +1,5 @@
+//! The door without a network: what gathers, what is decided anew, and what a caller is told.
+
 use std::sync::Mutex;
 
 use pushrail_machine::memory::MemoryStore;
