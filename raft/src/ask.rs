@@ -16,8 +16,8 @@ use crate::desk::{Desk, Fenced};
 use crate::error::ReadError;
 use crate::lease::Grant;
 use crate::peers::{Lane, Peers};
-use crate::propose::LeaderSeen;
 use crate::status::{ClusterStatus, MemberReport, MemberStatus, Work};
+use crate::way::LeaderSeen;
 use crate::wire::{self, proto};
 
 /// How long one attempt to get an answer may take, beside what the question itself waits for.

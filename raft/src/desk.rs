@@ -178,11 +178,12 @@ impl Desk {
     /// Whether `node` certainly may start nothing. A majority must confirm that this node still leads: an earlier
     /// leader hears from nobody, and would believe every lease to be over.
     async fn is_silenced(&self, node: NodeId) -> Result<bool, DeskError> {
-        let now = self.clock.monotonic();
-        if !self.grants.is_over(node, now) {
+        // Order: the term, then the lease, then the confirmation. Where both terms are the same, nobody else led in
+        // between who could have granted another lease.
+        let led = self.grants.leading().map(|(term, _)| term);
+        if !self.grants.is_over(node, self.clock.monotonic()) {
             return Ok(false);
         }
-        let led = self.grants.leading().map(|(term, _)| term);
         let (term, _) = self.confirm().await?;
         Ok(led == Some(term))
     }

@@ -14,8 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::peers::{Lane, Peers};
-use crate::propose::{LeaderSeen, Lost, LostTo, Way, Ways};
 use crate::proposer::{Arrival, Outcome, ProposerHandle, Reply, ReplyTo};
+use crate::way::{LeaderSeen, Lost, LostTo, Way, Ways};
 use crate::wire::proto;
 
 /// How long the call may take to open.

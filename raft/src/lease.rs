@@ -4,6 +4,7 @@
 //! longer than the leader believes it; and whoever comes back, after a start or a lapse, first applies what was
 //! committed when it was let in again.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,8 +19,11 @@ use crate::ask::Questions;
 use crate::clock::Clock;
 use crate::config::{FORMAT, LEASE_INTERVAL};
 use crate::own_state::OwnState;
-use crate::propose::LeaderSeen;
 use crate::status::{MemberReport, Work};
+use crate::way::LeaderSeen;
+
+/// Answers remembered, to tell how old a state is: some ten seconds.
+const LEVELS: usize = 32;
 
 /// What the leader answers to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +93,14 @@ pub(crate) struct LeaseKeeper {
     reported: Mutex<Reported>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     valid_until: Option<Instant>,
     // The lease counts only once this has been applied.
     apply_first: LogIndex,
     announced: Option<(Timestamp, Instant)>,
-    // When this node was last known to be level with the leader's commit index.
-    level: Option<(LogIndex, Instant)>,
+    // What was committed when, as the last answers told.
+    levels: VecDeque<(LogIndex, Instant)>,
 }
 
 impl LeaseKeeper {
@@ -122,12 +126,15 @@ impl LeaseKeeper {
         held.valid_until = Some(held.valid_until.map_or(until, |before| before.max(until)));
         // Counted from now, not from when it was sent: so never ahead of the leader, and nothing is due too early.
         held.announced = Some((grant.state_time, now));
-        held.level = Some((grant.commit, sent));
+        held.levels.push_back((grant.commit, sent));
+        if held.levels.len() > LEVELS {
+            held.levels.pop_front();
+        }
     }
 
     /// A glance, for a node that has applied up to `applied`.
     pub(crate) fn view(&self, applied: LogIndex, store_generation: u64) -> LeaseView {
-        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         LeaseView {
             valid_until: held.valid_until.filter(|_| applied >= held.apply_first),
             store_generation,
@@ -139,9 +146,9 @@ impl LeaseKeeper {
 
     /// How old a state that has applied up to `applied` may be at most, as far as the last answer tells.
     pub(crate) fn age(&self, applied: LogIndex) -> Option<Duration> {
-        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let (commit, at) = held.level?;
-        (applied >= commit).then(|| self.clock.monotonic().saturating_duration_since(at))
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, at) = held.levels.iter().rfind(|(commit, _)| *commit <= applied)?;
+        Some(self.clock.monotonic().saturating_duration_since(*at))
     }
 
     pub(crate) fn report_fence(&self, fence: LogIndex) {
@@ -270,6 +277,19 @@ mod tests {
 
         assert!(!keeper.view(LogIndex(19), 0).is_held());
         assert!(keeper.view(LogIndex(20), 0).is_held());
+    }
+
+    #[test]
+    fn a_state_is_as_old_as_the_last_answer_that_it_has_caught_up_with() {
+        let (clock, keeper) = keeper();
+        assert_eq!(keeper.age(LogIndex(9)), None);
+        keeper.take(&grant(5, Timestamp(1)), clock.monotonic());
+        clock.advance(Duration::from_secs(3));
+        keeper.take(&grant(9, Timestamp(1)), clock.monotonic());
+
+        assert!(keeper.age(LogIndex(8)).unwrap() >= Duration::from_secs(3));
+        assert!(keeper.age(LogIndex(9)).unwrap() < Duration::from_secs(1));
+        assert_eq!(keeper.age(LogIndex(4)), None, "nothing is known");
     }
 
     #[test]

@@ -145,7 +145,6 @@ impl LogStore {
     }
 
     /// Bytes of the log on disk.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.read().on_disk_size()
     }

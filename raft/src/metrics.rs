@@ -6,6 +6,8 @@ pub const RAFT_IS_LEADER: &str = "pushrail_raft_is_leader";
 pub const RAFT_TERM: &str = "pushrail_raft_term";
 /// Entries known to be committed that this node has not applied.
 pub const RAFT_APPLIED_LAG_ENTRIES: &str = "pushrail_raft_applied_lag_entries";
+/// Bytes of the log on disk.
+pub const RAFT_LOG_BYTES: &str = "pushrail_raft_log_bytes";
 /// How long one fsync of the log took.
 pub const RAFT_FSYNC_DURATION_SECONDS: &str = "pushrail_raft_fsync_duration_seconds";
 /// How long applying one group of entries took.

@@ -16,11 +16,12 @@ use crate::clock::Clock;
 use crate::grants::Grants;
 use crate::lease::LeaseKeeper;
 use crate::local::DataDir;
+use crate::log_store::LogStore;
 use crate::metrics;
 use crate::own_state::OwnState;
 use crate::peers::Peers;
-use crate::propose::LeaderSeen;
 use crate::types::TypeConfig;
+use crate::way::LeaderSeen;
 
 /// How often figures are taken and the core's pulse is felt.
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -29,6 +30,7 @@ const SAMPLE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(crate) struct Watcher {
     pub(crate) state: OwnState,
+    pub(crate) log: LogStore,
     pub(crate) grants: Arc<Grants>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) peers: Arc<Peers>,
@@ -134,6 +136,7 @@ impl Watcher {
             metrics::RAFT_APPLIED_LAG_ENTRIES,
             committed.saturating_sub(applied.0),
         );
+        gauge(metrics::RAFT_LOG_BYTES, self.log.bytes());
         let remaining = self.lease.view(applied, self.state.generation()).remaining();
         ::metrics::gauge!(metrics::LEASE_REMAINING_SECONDS).set(remaining.as_secs_f64());
         let members = self.grants.members();
@@ -156,7 +159,10 @@ fn leader_of(server: &RaftServerMetrics<TypeConfig>) -> Option<LeaderSeen> {
     })
 }
 
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a figure on a dashboard may be rounded"
+)]
 fn gauge(name: &'static str, value: u64) {
-    // Beyond 2³² a gauge shows the largest value: none of these comes near.
-    ::metrics::gauge!(name).set(f64::from(u32::try_from(value).unwrap_or(u32::MAX)));
+    ::metrics::gauge!(name).set(value as f64);
 }

@@ -23,7 +23,7 @@ const TARGET: &str = "pushrail-target";
 const CONNECT: Duration = Duration::from_millis(500);
 /// A peer that answers no ping for so long is gone, whatever TCP believes.
 const PING_EVERY: Duration = Duration::from_secs(1);
-const PING_WITHIN: Duration = Duration::from_secs(1);
+const PING_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

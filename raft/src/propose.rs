@@ -1,86 +1,30 @@
-//! The door: commands of this node gather into numbered batches while earlier ones are on their way to the leader.
+//! Taking commands to the door, where they gather into numbered batches while earlier ones are on their way.
 //!
-//! A lone command leaves at once. A batch keeps its number until it is answered or given up: after a change of
-//! leader, or where its outcome is unknown, the same number goes to whoever leads now, and a copy that arrives second
-//! finds the first. Invariant: *not accepted* is said only when every copy that was sent has been refused.
+//! A lone command leaves at once. A batch keeps its number: after a change of leader, or where its outcome is
+//! unknown, the same number goes to whoever leads now, and a copy that arrives second finds the first.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use pushrail_machine::answers::Answers;
+use bytes::Bytes;
 use pushrail_machine::codec;
 use pushrail_model::command::{Batch, Command};
 use pushrail_model::ids::{BatchNumber, BootId, NodeId};
 use pushrail_model::limits;
-use pushrail_model::token::Token;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PROPOSE_DEADLINE;
+use crate::door::Door;
 use crate::error::ProposeError;
 use crate::metrics;
-use crate::proposer::{Outcome, Reply, ReplyTo};
 use crate::replica::Proposed;
+use crate::way::{LeaderSeen, Ways};
 
-/// Batches on their way at a time: more only buys latency.
-const BATCHES_IN_FLIGHT: usize = 6;
-/// Commands in one batch.
-const BATCH_COMMANDS_MAX: usize = 512;
 /// Commands that wait at the door.
 const QUEUE: usize = 4096;
 /// KiB of commands that wait at the door or are on their way.
 const QUEUE_KIB: u32 = 64 * 1024;
-/// How often unanswered batches are looked at.
-const LOOK: Duration = Duration::from_millis(50);
-
-const _: () = assert!(BATCHES_IN_FLIGHT as u64 <= limits::DOOR_BATCHES_OPEN_MAX);
-
-/// Who leads, as far as this node knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeaderSeen {
-    /// Who.
-    pub node: NodeId,
-    /// Where it is reached by its peers.
-    pub peer: String,
-    /// In which term.
-    pub term: u64,
-}
-
-/// A way for batches to one leader. Copies that it took are answered through its [`ReplyTo`], until it ends.
-pub(crate) trait Way: Send + 'static {
-    /// Takes a copy; `false`: it was not taken.
-    fn send(&mut self, number: BatchNumber, batch: Bytes, pinned: Option<u64>) -> bool;
-}
-
-/// Opens ways to leaders: straight to the proposer for this node itself, over one open call to another.
-pub(crate) trait Ways: Send + 'static {
-    /// A way to `leader`. Its end is told through `lost`, with the numbers that may have left this node.
-    fn open(&self, leader: &LeaderSeen, reply: ReplyTo, lost: LostTo) -> Box<dyn Way>;
-}
-
-/// Where the end of a way is told.
-#[derive(Clone, Debug)]
-pub(crate) struct LostTo {
-    /// Which conversation.
-    pub session: u64,
-    /// Who wants to know.
-    pub sender: mpsc::UnboundedSender<Lost>,
-}
-
-/// A way has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// Which conversation.
-    pub session: u64,
-    /// Copies that may have arrived; all others have certainly not.
-    pub left: Vec<BatchNumber>,
-    /// Why.
-    pub why: String,
-}
-
 /// Takes commands to the door.
 #[derive(Clone, Debug)]
 pub(crate) struct DoorHandle {
@@ -88,24 +32,27 @@ pub(crate) struct DoorHandle {
     room: Arc<Semaphore>,
 }
 
+/// What became of a command.
+pub(crate) type Answer = Result<Proposed, ProposeError>;
+
+/// A command at the door.
 #[derive(Debug)]
-struct Waiter {
-    // Encoded by the caller, as it will stand in a batch.
-    command: Bytes,
-    pinned: Option<u64>,
-    deadline: Instant,
-    reply: oneshot::Sender<Result<Proposed, ProposeError>>,
-    // Held until the answer: bounds what waits.
-    room: OwnedSemaphorePermit,
+pub(crate) struct Waiter {
+    /// Encoded by whoever brought it, as it will stand in a batch.
+    pub command: Bytes,
+    /// Only in this term, or not at all.
+    pub pinned: Option<u64>,
+    /// When it has waited long enough.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: oneshot::Sender<Answer>,
+    /// Held until the answer: bounds what waits.
+    pub room: OwnedSemaphorePermit,
 }
 
 impl DoorHandle {
     /// Has a command carried out, in term `pinned` alone if one is given.
-    pub(crate) async fn propose(
-        &self,
-        command: Command,
-        pinned: Option<u64>,
-    ) -> Result<Proposed, ProposeError> {
+    pub(crate) async fn propose(&self, command: Command, pinned: Option<u64>) -> Answer {
         let begun = Instant::now();
         let result = self.propose_by(command, pinned, begun + PROPOSE_DEADLINE).await;
         ::metrics::histogram!(metrics::PROPOSE_DURATION_SECONDS).record(begun.elapsed().as_secs_f64());
@@ -120,12 +67,7 @@ impl DoorHandle {
         result
     }
 
-    async fn propose_by(
-        &self,
-        command: Command,
-        pinned: Option<u64>,
-        deadline: Instant,
-    ) -> Result<Proposed, ProposeError> {
+    async fn propose_by(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
         let command = encode_command(command);
         if command.len() + BATCH_HEAD_BYTES > limits::ENTRY_BYTES_MAX {
             return Err(not_accepted("the command is larger than an entry may be"));
@@ -171,7 +113,7 @@ fn encode_command(command: Command) -> Bytes {
     })
 }
 
-fn not_accepted(why: impl Into<String>) -> ProposeError {
+pub(crate) fn not_accepted(why: impl Into<String>) -> ProposeError {
     ProposeError::NotAccepted { why: why.into() }
 }
 
@@ -184,385 +126,13 @@ pub(crate) fn spawn(
     stop: CancellationToken,
 ) -> (DoorHandle, impl Future<Output = ()> + Send + 'static) {
     let (waiters, receiver) = mpsc::channel(QUEUE);
-    let (replies, replied) = mpsc::unbounded_channel();
-    let (losses, lost) = mpsc::unbounded_channel();
     let room_kib = usize::try_from(QUEUE_KIB).unwrap_or(usize::MAX);
     let handle = DoorHandle {
         waiters,
         room: Arc::new(Semaphore::new(room_kib)),
     };
-    let door = Door {
-        node,
-        boot,
-        next_number: 1,
-        waiting: VecDeque::new(),
-        waiting_bytes: 0,
-        open: BTreeMap::new(),
-        sessions: BTreeMap::new(),
-        current: None,
-        next_session: 1,
-        retry_at: Instant::now(),
-        leader,
-        ways,
-        replies,
-        losses,
-    };
-    (handle, door.run(receiver, replied, lost, stop))
-}
-
-struct Door {
-    node: NodeId,
-    boot: BootId,
-    next_number: u64,
-    waiting: VecDeque<Waiter>,
-    waiting_bytes: usize,
-    open: BTreeMap<BatchNumber, Open>,
-    sessions: BTreeMap<u64, Session>,
-    // The session that batches go to now.
-    current: Option<u64>,
-    next_session: u64,
-    // After a refusal or a loss the leader is given a moment.
-    retry_at: Instant,
-    leader: watch::Receiver<Option<LeaderSeen>>,
-    ways: Box<dyn Ways>,
-    replies: mpsc::UnboundedSender<Reply>,
-    losses: mpsc::UnboundedSender<Lost>,
-}
-
-struct Session {
-    leader: LeaderSeen,
-    way: Box<dyn Way>,
-}
-
-/// A batch without an answer.
-struct Open {
-    bytes: Bytes,
-    pinned: Option<u64>,
-    waiters: Vec<oneshot::Sender<Result<Proposed, ProposeError>>>,
-    rooms: Vec<OwnedSemaphorePermit>,
-    deadline: Instant,
-    // Sessions that hold a copy without an outcome.
-    copies: Vec<u64>,
-    // A copy may have entered the log.
-    unknown: bool,
-    sent_before: bool,
-    last_why: String,
-}
-
-impl Door {
-    async fn run(
-        mut self,
-        mut arrivals: mpsc::Receiver<Waiter>,
-        mut replied: mpsc::UnboundedReceiver<Reply>,
-        mut lost: mpsc::UnboundedReceiver<Lost>,
-        stop: CancellationToken,
-    ) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            self.take_waiting(&mut arrivals);
-            self.send_all();
-            let idle = self.waiting.is_empty() && self.open.is_empty();
-            tokio::select! {
-                waiter = arrivals.recv(), if self.has_room() => match waiter {
-                    Some(waiter) => self.enqueue(waiter),
-                    None => break,
-                },
-                Some(reply) = replied.recv() => self.answer(reply),
-                Some(lost) = lost.recv() => self.lose(&lost),
-                changed = self.leader.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    self.retry_at = Instant::now();
-                }
-                _ = look.tick(), if !idle => self.expire(),
-                () = stop.cancelled() => break,
-            }
-            while let Ok(reply) = replied.try_recv() {
-                self.answer(reply);
-            }
-        }
-        arrivals.close();
-        while let Some(waiter) = arrivals.recv().await {
-            self.enqueue(waiter);
-        }
-        self.abandon();
-    }
-
-    /// Whether more may wait here; beyond that they wait in the channel.
-    fn has_room(&self) -> bool {
-        self.waiting_bytes < limits::ENTRY_BYTES_MAX
-    }
-
-    fn take_waiting(&mut self, arrivals: &mut mpsc::Receiver<Waiter>) {
-        while self.has_room() {
-            let Ok(waiter) = arrivals.try_recv() else { return };
-            self.enqueue(waiter);
-        }
-    }
-
-    fn enqueue(&mut self, waiter: Waiter) {
-        self.waiting_bytes += waiter.command.len();
-        self.waiting.push_back(waiter);
-    }
-
-    /// Sends what has no copy on its way to the present leader, then new batches while there is a place.
-    fn send_all(&mut self) {
-        if self.retry_at > Instant::now() {
-            return;
-        }
-        let Some(session) = self.session() else { return };
-        let unsent: Vec<BatchNumber> = self
-            .open
-            .iter()
-            .filter(|(_, open)| !open.copies.contains(&session))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in unsent {
-            if !self.send(number, session) {
-                return;
-            }
-        }
-        while self.open.len() < BATCHES_IN_FLIGHT && !self.waiting.is_empty() {
-            let number = self.form();
-            if !self.send(number, session) {
-                return;
-            }
-        }
-        self.close_old_sessions();
-    }
-
-    /// The session to the present leader, opened if need be.
-    fn session(&mut self) -> Option<u64> {
-        let leader = self.leader.borrow_and_update().clone()?;
-        if let Some(current) = self.current
-            && let Some(session) = self.sessions.get(&current)
-            && session.leader.node == leader.node
-            && session.leader.peer == leader.peer
-        {
-            return Some(current);
-        }
-        let number = self.next_session;
-        self.next_session += 1;
-        let reply = ReplyTo {
-            session: number,
-            sender: self.replies.clone(),
-        };
-        let lost = LostTo {
-            session: number,
-            sender: self.losses.clone(),
-        };
-        let way = self.ways.open(&leader, reply, lost);
-        self.sessions.insert(number, Session { leader, way });
-        self.current = Some(number);
-        Some(number)
-    }
-
-    /// Puts waiting commands together under a new number.
-    fn form(&mut self) -> BatchNumber {
-        let number = BatchNumber(self.next_number);
-        self.next_number += 1;
-        let lowest_open = self.open.keys().next().copied().unwrap_or(number);
-        let head = codec::encode_batch(&Batch {
-            node: self.node,
-            boot: self.boot,
-            number,
-            lowest_open,
-            commands: Vec::new(),
-        });
-        let mut bytes = BytesMut::from(head.as_ref());
-        let mut open = Open {
-            bytes: Bytes::new(),
-            pinned: self.waiting.front().and_then(|waiter| waiter.pinned),
-            waiters: Vec::new(),
-            rooms: Vec::new(),
-            deadline: Instant::now() + PROPOSE_DEADLINE,
-            copies: Vec::new(),
-            unknown: false,
-            sent_before: false,
-            last_why: "it was not sent yet".to_owned(),
-        };
-        while let Some(next) = self.waiting.front() {
-            let full = bytes.len() + next.command.len() > limits::ENTRY_BYTES_WANTED
-                || open.waiters.len() >= BATCH_COMMANDS_MAX;
-            if next.pinned != open.pinned || (full && !open.waiters.is_empty()) {
-                break;
-            }
-            let Some(waiter) = self.waiting.pop_front() else {
-                break;
-            };
-            self.waiting_bytes -= waiter.command.len();
-            bytes.extend_from_slice(&waiter.command);
-            // The whole batch stands and falls together: with the first of its commands to run out of time.
-            open.deadline = open.deadline.min(waiter.deadline);
-            open.waiters.push(waiter.reply);
-            open.rooms.push(waiter.room);
-        }
-        open.bytes = bytes.freeze();
-        self.open.insert(number, open);
-        number
-    }
-
-    /// Sends a copy. `false`: the way takes no more for now.
-    fn send(&mut self, number: BatchNumber, session: u64) -> bool {
-        let (Some(open), Some(to)) = (self.open.get_mut(&number), self.sessions.get_mut(&session)) else {
-            return false;
-        };
-        if open.pinned.is_some() && (to.leader.node != self.node || open.sent_before) {
-            let why = "this node no longer leads in the term".to_owned();
-            self.give_up(number, why);
-            return true;
-        }
-        if !to.way.send(number, open.bytes.clone(), open.pinned) {
-            self.pause();
-            return false;
-        }
-        if open.sent_before {
-            ::metrics::counter!(metrics::PROPOSE_RESENT_TOTAL).increment(1);
-        }
-        open.sent_before = true;
-        open.copies.push(session);
-        open.last_why = format!("node {} has not answered", to.leader.node);
-        true
-    }
-
-    fn answer(&mut self, reply: Reply) {
-        let Some(open) = self.open.get_mut(&reply.number) else {
-            return;
-        };
-        open.copies.retain(|session| *session != reply.session);
-        match reply.outcome {
-            Outcome::Answered { answers, term } => self.settle(reply.number, answers, term),
-            // A copy sent again would only be retired again.
-            Outcome::Retired => self.give_up(reply.number, "its door has started anew".to_owned()),
-            Outcome::Refused { leader, why } => {
-                open.last_why = match leader {
-                    Some(leader) => format!("{why}; node {leader} may"),
-                    None => why,
-                };
-                self.pause();
-            }
-            Outcome::Unknown { why } => {
-                open.unknown = true;
-                open.last_why = why;
-                self.pause();
-            }
-        }
-    }
-
-    fn lose(&mut self, lost: &Lost) {
-        self.sessions.remove(&lost.session);
-        if self.current == Some(lost.session) {
-            self.current = None;
-            self.pause();
-        }
-        for (number, open) in &mut self.open {
-            if open.copies.contains(&lost.session) {
-                open.copies.retain(|session| *session != lost.session);
-                open.unknown |= lost.left.contains(number);
-                open.last_why.clone_from(&lost.why);
-            }
-        }
-    }
-
-    /// Gives the leader, or its election, a moment.
-    fn pause(&mut self) {
-        self.retry_at = self.retry_at.max(Instant::now() + LOOK / 2);
-    }
-
-    fn settle(&mut self, number: BatchNumber, answers: Answers, term: u64) {
-        let Some(open) = self.open.remove(&number) else {
-            return;
-        };
-        let token = Token {
-            group: 0,
-            term,
-            index: answers.index,
-        };
-        if answers.responses.len() != open.waiters.len() {
-            let why = format!(
-                "{} commands had {} answers",
-                open.waiters.len(),
-                answers.responses.len()
-            );
-            tracing::error!(batch = %number, why, "a batch was not answered as it was sent");
-            refuse(open, &ProposeError::Unknown { why });
-            return;
-        }
-        for (waiter, response) in open.waiters.into_iter().zip(answers.responses) {
-            let proposed = Proposed {
-                response,
-                index: answers.index,
-                token,
-            };
-            // Whoever asked may have left.
-            waiter.send(Ok(proposed)).ok();
-        }
-    }
-
-    fn give_up(&mut self, number: BatchNumber, why: String) {
-        let Some(open) = self.open.remove(&number) else {
-            return;
-        };
-        let error = if open.unknown || !open.copies.is_empty() {
-            ProposeError::Unknown { why }
-        } else {
-            ProposeError::NotAccepted { why }
-        };
-        refuse(open, &error);
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let late: Vec<(BatchNumber, String)> = self
-            .open
-            .iter()
-            .filter(|(_, open)| open.deadline <= now)
-            .map(|(number, open)| (*number, open.last_why.clone()))
-            .collect();
-        for (number, why) in late {
-            self.give_up(number, why);
-        }
-        let why = match self.leader.borrow().as_ref() {
-            None => "no leader is known",
-            Some(_) => "too many batches wait for the leader",
-        };
-        while let Some(waiter) = self.waiting.pop_front_if(|waiter| waiter.deadline <= now) {
-            self.waiting_bytes -= waiter.command.len();
-            waiter.reply.send(Err(not_accepted(why))).ok();
-        }
-    }
-
-    /// Lets go of sessions to earlier leaders that hold no copy any more.
-    fn close_old_sessions(&mut self) {
-        let (open, current) = (&self.open, self.current);
-        self.sessions.retain(|number, _| {
-            Some(*number) == current || open.values().any(|batch| batch.copies.contains(number))
-        });
-    }
-
-    fn abandon(&mut self) {
-        for (_, open) in std::mem::take(&mut self.open) {
-            let why = "the node is stopping".to_owned();
-            let error = if open.sent_before {
-                ProposeError::Unknown { why }
-            } else {
-                ProposeError::NotAccepted { why }
-            };
-            refuse(open, &error);
-        }
-        for waiter in self.waiting.drain(..) {
-            waiter.reply.send(Err(not_accepted("the node is stopping"))).ok();
-        }
-    }
-}
-
-fn refuse(open: Open, error: &ProposeError) {
-    for waiter in open.waiters {
-        // Whoever asked may have left.
-        waiter.send(Err(error.clone())).ok();
-    }
+    let door = Door::new(node, boot, leader, ways);
+    (handle, door.run(receiver, stop))
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ impl Replica {
         Status {
             node: self.parts.node,
             boot: self.parts.boot,
-            cluster: self.parts.peers.cluster(),
+            cluster: self.parts.cluster(),
             initialised: core.membership_config.nodes().next().is_some(),
             role: if failed.is_some() {
                 Role::Stopped

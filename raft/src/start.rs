@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
+use pushrail_machine::query;
 use pushrail_model::ids::{BootId, NodeId};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -36,6 +38,8 @@ use crate::types::Raft;
 
 /// The core's threads.
 const CORE_THREADS: usize = 2;
+/// How long another node may take to become the leader in our place.
+const HAND_OVER: Duration = Duration::from_secs(1);
 /// How long peers' open calls may take to end.
 const LET_GO: Duration = Duration::from_secs(2);
 
@@ -105,6 +109,7 @@ impl Parts {
             peers.name_cluster(cluster);
         }
         let boot = opened.dir.boot();
+        let log = opened.log.clone();
         let raft = Raft::build(
             config.node.0,
             core_config,
@@ -172,6 +177,7 @@ impl Parts {
         raft.run();
         let watcher = observe::Watcher {
             state: state.clone(),
+            log,
             grants: Arc::clone(&grants),
             clock: Arc::clone(&clock),
             peers: Arc::clone(&peers),
@@ -214,8 +220,17 @@ impl Parts {
         })
     }
 
+    /// The cluster's name, once this node's state knows it.
+    pub(crate) fn cluster(&self) -> Option<u128> {
+        self.peers.cluster().or_else(|| {
+            let row = query::cluster(&self.state.view()).ok()?;
+            row.map(|row| row.cluster)
+        })
+    }
+
     /// Order: the door first, so that nobody is promised anything more; the core before the state is flushed.
     pub(crate) async fn stop(&self) {
+        self.hand_over().await;
         self.stop.cancel();
         if let Err(error) = self.state.raft().shutdown().await {
             tracing::warn!(%error, "the consensus core did not end in order");
@@ -241,6 +256,35 @@ impl Parts {
         }
         // The data directory may be used by another process now.
         self.dir.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Parts {
+    /// A leader gives way to the follower that has come furthest, so that nobody has to find out that it is gone.
+    async fn hand_over(&self) {
+        let raft = self.state.raft();
+        let core = raft.metrics().borrow_watched().clone();
+        let furthest = core
+            .replication
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(node, _)| *node != self.node.0)
+            .max_by_key(|(_, matched)| *matched);
+        let Some((heir, _)) = furthest else { return };
+        if raft.trigger().transfer_leader(heir).await.is_err() {
+            return;
+        }
+        let mut server = raft.server_metrics();
+        let given = async {
+            while server.borrow_watched().current_leader == Some(self.node.0) {
+                if server.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if timeout(HAND_OVER, given).await.is_err() {
+            tracing::info!(node = heir, "the leadership was not taken over in time");
+        }
     }
 }
 

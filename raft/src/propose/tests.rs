@@ -1,11 +1,18 @@
 //! The door against leaders of our own making.
 
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pushrail_machine::answers::Answers;
 use pushrail_model::command::PutTenant;
 use pushrail_model::ids::LogIndex;
 use pushrail_model::response::Response;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::door::BATCHES_IN_FLIGHT;
+use crate::proposer::{Outcome, Reply, ReplyTo};
+use crate::way::{Lost, LostTo, Way};
 
 /// A copy as a leader sees it.
 struct Copy {
@@ -137,15 +144,11 @@ impl World {
         }));
     }
 
-    fn propose(&self, within: Duration) -> JoinHandle<Result<Proposed, ProposeError>> {
+    fn propose(&self, within: Duration) -> JoinHandle<Answer> {
         self.propose_pinned(within, None)
     }
 
-    fn propose_pinned(
-        &self,
-        within: Duration,
-        pinned: Option<u64>,
-    ) -> JoinHandle<Result<Proposed, ProposeError>> {
+    fn propose_pinned(&self, within: Duration, pinned: Option<u64>) -> JoinHandle<Answer> {
         let door = self.door.clone();
         tokio::spawn(async move { door.propose_by(command(), pinned, Instant::now() + within).await })
     }

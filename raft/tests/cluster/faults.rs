@@ -41,6 +41,22 @@ async fn publishing_goes_on_when_the_leader_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stops_in_order_hands_the_leadership_over() {
+    let mut world = World::three().await;
+    let leader = world.leader().await;
+    let term = world.replica(leader).status().term;
+
+    world.stop(leader).await;
+
+    let heir = world.leader().await;
+    assert_eq!(
+        world.replica(heir).status().term,
+        term + 1,
+        "one election, and nobody else asked for votes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_under_way_survive_a_change_of_leader() {
     let mut world = World::three().await;
     let leader = world.leader().await;

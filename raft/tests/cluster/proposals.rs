@@ -137,10 +137,10 @@ fn batch(boot: u64, number: u64, lowest_open: u64, id: &str) -> proto::ForwardBa
 }
 
 fn answers(outcome: &Outcome) -> pushrail_machine::answers::Answers {
-    match outcome {
-        Outcome::Answered(answered) => codec::decode_answers(answered.answers.clone()).unwrap(),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Answered(answered) = outcome else {
+        panic!("{outcome:?}");
+    };
+    codec::decode_answers(answered.answers.clone()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,10 +178,10 @@ async fn a_follower_refuses_batches_and_names_the_leader() {
 
     let refused = forward(&world, follower, vec![batch(1, 1, 1, "acme")]).await;
 
-    match &refused[0] {
-        Outcome::Refused(refused) => assert_eq!(refused.leader, Some(leader)),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Refused(refused) = &refused[0] else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refused.leader, Some(leader));
 }
 
 #[tokio::test(flavor = "multi_thread")]

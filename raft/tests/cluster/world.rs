@@ -137,6 +137,23 @@ impl World {
     }
 }
 
+/// What still runs is stopped in order: the databases must not close while the process already ends.
+impl Drop for World {
+    fn drop(&mut self) {
+        let running = std::mem::take(&mut self.running);
+        let stopping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(futures::future::join_all(
+                running.into_values().map(Replica::stop),
+            ));
+        });
+        stopping.join().unwrap();
+    }
+}
+
 /// Makes a tenant.
 pub(crate) fn tenant(id: &str) -> Command {
     Command::PutTenant(PutTenant {
