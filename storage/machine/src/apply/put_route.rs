@@ -27,7 +27,10 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutRoute) -> Resul
         id: command.id.clone(),
     };
     if let Some(present) = tables::get(context.txn, &key)? {
-        return Ok(if reject::repeats(&command.request_id, &present.request_id) {
+        let repeated = reject::repeats(&command.request_id, &present.request_id)
+            && command.pattern == present.pattern
+            && command.destination == present.destination_id;
+        return Ok(if repeated {
             Response::Route {
                 version: FIRST_VERSION,
             }

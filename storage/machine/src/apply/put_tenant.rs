@@ -19,7 +19,9 @@ const FIRST_VERSION: u64 = 1;
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Result<Response, StoreError> {
     if let Some(tenant) = names::tenant(context.txn, &command.id)? {
-        return Ok(if reject::repeats(&command.request_id, &tenant.request_id) {
+        let repeated = reject::repeats(&command.request_id, &tenant.request_id)
+            && command.description == tenant.description;
+        return Ok(if repeated {
             Response::Tenant {
                 number: tenant.number,
                 version: FIRST_VERSION,

@@ -27,7 +27,9 @@ pub(super) fn handle(
         WantedState::Active => DestinationState::Active,
         WantedState::Paused => DestinationState::Paused,
     };
-    let repeated = reject::repeats(&command.request_id, &destination.state_request_id);
+    // A repeat of the request before a receiver disabled it; the same id on another wish is another request.
+    let disabled = matches!(destination.state, DestinationState::Disabled { .. });
+    let repeated = disabled && reject::repeats(&command.request_id, &destination.state_request_id);
     if repeated || destination.state == wanted {
         return Ok(stands(&destination));
     }
