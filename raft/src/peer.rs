@@ -22,7 +22,7 @@ use openraft::raft::{
 };
 use pushrail_model::ids::NodeId;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -32,6 +32,8 @@ use crate::wire::{self, WireError, proto};
 
 /// How long a call for entries may take to open.
 const OPEN: Duration = Duration::from_secs(1);
+/// How long until a call that did not open is tried again: soon, since a node that comes back is wanted in the majority.
+const REOPEN: Duration = Duration::from_millis(200);
 /// How long the first of the requests under way may go without a response: a disk may stall, a peer may not be dead.
 const RESPONSE: Duration = Duration::from_secs(4);
 /// How often that is looked at.
@@ -247,7 +249,18 @@ impl NetStreamAppend<TypeConfig> for Peer {
                 Ok(Box::pin(beats) as BoxStream<'s, Appended>)
             });
         }
-        Box::pin(async move { self.append(input).await })
+        Box::pin(async move {
+            match self.append(input).await {
+                Ok(responses) => Ok(responses),
+                Err(error) => {
+                    // The core waits where it takes the next request out of its stream. A call that never opened
+                    // took none, and without a wait of our own would be tried again at once, for as long as the
+                    // peer is away.
+                    sleep(REOPEN).await;
+                    Err(error)
+                }
+            }
+        })
     }
 }
 
