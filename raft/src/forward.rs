@@ -9,7 +9,7 @@ use pushrail_machine::codec;
 use pushrail_model::ids::{BatchNumber, NodeId};
 use pushrail_model::limits;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -70,6 +70,7 @@ impl Way for Straight {
             batch,
             pinned,
             reply: self.reply.clone(),
+            at: Instant::now(),
         });
         true
     }

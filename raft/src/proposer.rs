@@ -14,15 +14,17 @@ use pushrail_machine::codec;
 use pushrail_model::ids::{BatchNumber, NodeId};
 use pushrail_model::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::clock::{Clock, Stamper};
+use crate::config::PROPOSE_DEADLINE;
 use crate::metrics;
 use crate::types::{LeaderId, Payload, Raft, TypeConfig};
 
 /// Entries proposed and not answered: more only buys latency.
 const ENTRIES_IN_FLIGHT: usize = 8;
-/// Batches that may wait to be proposed; all doors' open batches fit.
-const QUEUE: usize = 1024;
+/// Batches that may wait to be proposed, each of about 1 MiB at most; the open batches of five doors fit.
+const QUEUE: usize = 64;
 
 /// What became of one copy of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub(crate) struct Arrival {
     pub pinned: Option<u64>,
     /// Who waits for its outcome.
     pub reply: ReplyTo,
+    /// When it came.
+    pub at: Instant,
 }
 
 /// Where batches are left for the proposer.
@@ -174,9 +178,14 @@ impl Proposer {
     }
 
     async fn next(&mut self) -> Option<Arrival> {
-        match self.carried.take() {
-            Some(arrival) => Some(arrival),
-            None => self.arrivals.recv().await,
+        loop {
+            let arrival = match self.carried.take() {
+                Some(arrival) => arrival,
+                None => self.arrivals.recv().await?,
+            };
+            if let Some(arrival) = in_time(arrival) {
+                return Some(arrival);
+            }
         }
     }
 
@@ -187,6 +196,7 @@ impl Proposer {
         let mut gathered = vec![first];
         while bytes < limits::ENTRY_BYTES_WANTED {
             let Ok(next) = self.arrivals.try_recv() else { break };
+            let Some(next) = in_time(next) else { continue };
             if next.pinned != pinned || bytes + next.batch.len() > limits::ENTRY_BYTES_WANTED {
                 self.carried = Some(next);
                 break;
@@ -222,6 +232,19 @@ impl Proposer {
             answer_all(gathered, result);
         });
     }
+}
+
+/// While the leader has no majority batches gather that their doors have given up long since. They are refused
+/// instead of proposed: what was answered *unknown* minutes ago must not happen now, nor hold up what is new.
+fn in_time(arrival: Arrival) -> Option<Arrival> {
+    if arrival.at.elapsed() < PROPOSE_DEADLINE {
+        return Some(arrival);
+    }
+    let why = "it waited too long at the leader".to_owned();
+    arrival
+        .reply
+        .send(arrival.number, Outcome::Refused { leader: None, why });
+    None
 }
 
 fn record_size(batches: usize, bytes: usize) {

@@ -13,6 +13,7 @@ use pushrail_model::shard::ShardId;
 use pushrail_model::time::Span;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -163,6 +164,7 @@ impl Peer for Service {
                         session: 0,
                         sender: sender.clone(),
                     },
+                    at: Instant::now(),
                 };
                 proposer.send(arrival).await;
             }
