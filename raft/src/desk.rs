@@ -1,7 +1,7 @@
 //! What a leader answers to the members' questions. Invariant: nothing is answered on the strength of a leadership
 //! that a majority has not confirmed after the question came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -155,15 +155,9 @@ impl Desk {
             return Ok(Fenced::Yes);
         };
         loop {
-            // A move after the index: the new owner starts from a later state, and the old one has let go, or its
-            // lease was over.
-            if self.owner(shard)? != Some(first) {
-                return Ok(Fenced::Yes);
-            }
-            if self.grants.fence(first.owner).is_some_and(|fence| fence >= index) {
-                return Ok(Fenced::Yes);
-            }
-            if self.is_silenced(first.owner).await? {
+            // Whoever may start anything is asked, not the owner alone: a lease that was renewed while its shards
+            // were being given away belongs to a node that still takes itself for their owner.
+            if !self.may_start_before(index, first.owner).await? {
                 return Ok(Fenced::Yes);
             }
             if tokio::time::Instant::now() >= deadline {
@@ -173,6 +167,19 @@ impl Desk {
             let look = (tokio::time::Instant::now() + LOOK).min(deadline);
             timeout_at(look, changes.changed()).await.ok();
         }
+    }
+
+    /// Whether the owner, or any node that holds a lease, may still start something on terms older than `index`.
+    async fn may_start_before(&self, index: LogIndex, owner: NodeId) -> Result<bool, DeskError> {
+        let mut nodes: BTreeSet<NodeId> = self.grants.members().into_keys().collect();
+        nodes.insert(owner);
+        for node in nodes {
+            let fenced = self.grants.fence(node).is_some_and(|fence| fence >= index);
+            if !fenced && !self.is_silenced(node).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether `node` certainly may start nothing. A majority must confirm that this node still leads: an earlier
