@@ -155,6 +155,12 @@ impl Replica {
         self.parts.lease.view(state.applied(), state.generation())
     }
 
+    /// Whether an attempt may be started that was decided upon a view of `index`. A lease that was let in again asks
+    /// for what was committed by then, and it is the view that must hold it: this node may have applied more since.
+    pub fn lease_at(&self, index: LogIndex) -> LeaseView {
+        self.parts.lease.view(index, self.parts.state.generation())
+    }
+
     /// The delivery loops say: from now on nothing starts on terms older than `index`. Until they first do, nobody
     /// who waits for a fence of this node is let go.
     pub fn report_fence(&self, index: LogIndex) {

@@ -64,7 +64,7 @@ impl Job {
 /// Makes the attempt; `None`: the lease was over before anything went out.
 pub(crate) async fn make(outfit: &Outfit, job: Job, ticket: Ticket) -> Option<Attempt> {
     let prepared = prepare(outfit, &job);
-    let lease = outfit.replica.lease();
+    let lease = outfit.replica.lease_at(ticket.index());
     if !lease.is_held() {
         return None;
     }

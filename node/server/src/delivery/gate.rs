@@ -42,6 +42,13 @@ pub(crate) struct Ticket {
     waiting: Arc<Mutex<BTreeMap<LogIndex, usize>>>,
 }
 
+impl Ticket {
+    /// Index of the view that the attempt was decided upon.
+    pub(crate) fn index(&self) -> LogIndex {
+        self.index
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -228,7 +228,7 @@ impl Owner {
         // What was accepted at a time is due by then, even if our count of the leader's time is a little behind.
         let state_clock = query::clock(view)?;
         for _ in 0..ROUND_STEPS {
-            let lease = self.outfit.replica.lease();
+            let lease = self.outfit.replica.lease_at(view.applied());
             if !lease.is_held() {
                 return Ok(Left::Nothing);
             }
