@@ -161,8 +161,9 @@ impl Queue {
         if row < line.cursor {
             self.ahead_total -= line.ahead.len();
             line.rewind(row);
-        } else if line.next.is_none() {
-            line.next = Some(due);
+        } else {
+            // The nearest counts: a retry an hour from now must not hide what is due at once.
+            line.next = Some(line.next.map_or(due, |next| next.min(due)));
         }
         self.place(queue, None);
     }

@@ -239,6 +239,28 @@ fn a_due_time_below_the_cursor_lowers_it_and_nothing_starts_twice() {
 }
 
 #[test]
+fn a_retry_far_ahead_hides_nothing_that_is_due_now() {
+    let mut world = World::new(64, 1);
+    let queue = key(1, 1, 1);
+    world.publish(queue, (1..=4).map(|index| row(900, index)));
+    for index in 1..=2 {
+        assert_eq!(world.start(9), [(queue, row(900, index))]);
+        world.finish(queue, row(900, index));
+    }
+    assert_eq!(world.start(9), [(queue, row(900, 3))]);
+
+    // While the third is under way: a retry an hour from now, and after it a new event.
+    world.publish(queue, [row(3_600_000_000, 1)]);
+    world.publish(queue, [row(1001, 9)]);
+    world.now = Timestamp(1001);
+    world.finish(queue, row(900, 3));
+    assert_eq!(world.start(9), [(queue, row(900, 4))]);
+    world.finish(queue, row(900, 4));
+
+    assert_eq!(world.start(9), [(queue, row(1001, 9))]);
+}
+
+#[test]
 fn rows_read_ahead_give_way_to_one_that_comes_before_them() {
     let mut world = World::new(1, 16);
     let queue = key(0, 1, 1);
