@@ -151,7 +151,7 @@ impl Config {
                     ("human", LogFormat::Human),
                 ]),
             ),
-            level: keys.take("log.level", "info", units::log_level()),
+            level: keys.take("log.level", "info,openraft=warn", units::log_level()),
         };
         let publish = PublishConfig {
             payload_bytes_max: keys.take(

@@ -185,7 +185,8 @@ fn reported(
     let mut shown = Member {
         addresses: Some(addresses(member.node, &member.addresses)),
         leader: member.node == leader,
-        live: Some(false),
+        // A new leader has not heard of everybody yet; who stays silent is known once its lease must be over.
+        live: member.lease_over.then_some(false),
         lag_entries: lag(0),
         shards_owned: shards.get(&member.node).copied().unwrap_or_default(),
         ..Member::default()
