@@ -141,6 +141,20 @@ impl Peers {
         }
         Ok(source)
     }
+
+    /// Who asks for this node's vote. A node that knows no cluster gives none to a candidate of one: its directory
+    /// may be new under an old id, and what it had once promised to keep is gone with the old one. It votes again
+    /// when it has been told the cluster's name by the log, and among nodes that form a cluster from the start.
+    pub(crate) fn admit_candidate(&self, metadata: &MetadataMap) -> Result<NodeId, Status> {
+        let source = self.admit(metadata)?;
+        if self.cluster().is_none() && metadata.contains_key(CLUSTER) {
+            return Err(Status::failed_precondition(format!(
+                "node {} knows no cluster yet and gives no vote to one",
+                self.me
+            )));
+        }
+        Ok(source)
+    }
 }
 
 fn connect(address: &str) -> Result<Channel, Status> {
@@ -207,6 +221,20 @@ mod tests {
             fresh.admit(ours.request(NodeId(2), ()).metadata()).unwrap(),
             NodeId(1)
         );
+    }
+
+    #[test]
+    fn a_node_with_a_new_directory_gives_no_vote_to_a_cluster() {
+        let ours = peers(1, Some(7));
+        let (wiped, founding) = (peers(2, None), peers(3, None));
+
+        let refused = wiped.admit_candidate(ours.request(NodeId(2), ()).metadata());
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::FailedPrecondition);
+
+        let among_founders = founding.admit_candidate(wiped.request(NodeId(3), ()).metadata());
+        assert_eq!(among_founders.unwrap(), NodeId(2));
+        let back = ours.admit_candidate(wiped.request(NodeId(1), ()).metadata());
+        assert_eq!(back.unwrap(), NodeId(2));
     }
 
     #[test]

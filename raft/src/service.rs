@@ -118,7 +118,7 @@ impl Peer for Service {
         &self,
         request: Request<proto::VoteRequest>,
     ) -> Result<Response<proto::VoteResponse>, Status> {
-        self.peers.admit(request.metadata())?;
+        self.peers.admit_candidate(request.metadata())?;
         let request = wire::vote_request_from(request.into_inner()).map_err(malformed)?;
         let response = self.raft.vote(request).await.map_err(stopped)?;
         Ok(Response::new(wire::vote_response_to(&response)))
@@ -128,7 +128,7 @@ impl Peer for Service {
         &self,
         request: Request<proto::VoteRequest>,
     ) -> Result<Response<proto::VoteResponse>, Status> {
-        self.peers.admit(request.metadata())?;
+        self.peers.admit_candidate(request.metadata())?;
         let request = wire::vote_request_from(request.into_inner()).map_err(malformed)?;
         let response = self.raft.pre_vote(request).await.map_err(stopped)?;
         Ok(Response::new(wire::vote_response_to(&response)))
