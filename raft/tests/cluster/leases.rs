@@ -111,6 +111,7 @@ async fn a_fence_is_awaited_until_the_owner_reports_it() {
     let index = make_tenant(&world.replica(owner), "acme").await.index;
     all_hold_leases(&world).await;
     let door = world.replica(world.leader().await);
+    all_but_report_fences(&world, owner);
 
     let early = door.await_fence(shard(), index, Duration::from_millis(300)).await;
     world.replica(owner).report_fence(index);
@@ -151,6 +152,7 @@ async fn a_fence_of_a_dead_owner_is_there_once_its_lease_is_over() {
     give(&world.replica(owner), owner, 0).await;
     all_hold_leases(&world).await;
     let leader = world.leader().await;
+    all_but_report_fences(&world, owner);
 
     world.stop(owner).await;
     let index = make_tenant(&world.replica(leader), "acme").await.index;
@@ -168,7 +170,7 @@ async fn a_fence_of_a_dead_owner_is_there_once_its_lease_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_move_in_between_ends_the_wait_for_the_old_owners_fence() {
+async fn a_move_in_between_does_not_free_the_old_owner_from_its_fence() {
     let world = World::three().await;
     let owner = world.follower().await;
     give(&world.replica(owner), owner, 0).await;
@@ -176,12 +178,20 @@ async fn a_move_in_between_ends_the_wait_for_the_old_owners_fence() {
     all_hold_leases(&world).await;
     let leader = world.leader().await;
     let door = world.replica(leader);
+    all_but_report_fences(&world, owner);
 
-    let waiting = {
-        let door = door.clone();
-        tokio::spawn(async move { door.await_fence(shard(), index, Duration::from_secs(20)).await })
-    };
     give(&door, leader, 1).await;
+    let early = door.await_fence(shard(), index, Duration::from_millis(300)).await;
+    world.replica(owner).report_fence(index);
+    let late = door.await_fence(shard(), index, Duration::from_secs(10)).await;
 
-    assert_eq!(waiting.await.unwrap(), Ok(()));
+    assert!(matches!(early, Err(ReadError::Fence { .. })), "{early:?}");
+    assert_eq!(late, Ok(()));
+}
+
+/// Every other node says that nothing starts there on old terms.
+fn all_but_report_fences(world: &World, owner: u64) {
+    for node in (1..=3).filter(|node| *node != owner) {
+        world.replica(node).report_fence(LogIndex(u64::MAX));
+    }
 }

@@ -189,18 +189,28 @@ async fn a_node_of_another_cluster_is_turned_away() {
     let world = World::three().await;
     let address = world.members()[&NodeId(1)].peer.clone();
     let mut client = PeerClient::connect(format!("http://{address}")).await.unwrap();
-    let mut request = Request::new(proto::ReadIndexRequest {});
-    request
-        .metadata_mut()
-        .insert("pushrail-source", "2".parse().unwrap());
-    request
-        .metadata_mut()
-        .insert("pushrail-target", "1".parse().unwrap());
-    request
-        .metadata_mut()
-        .insert("pushrail-cluster", "77".parse().unwrap());
+    let request = || {
+        let mut request = Request::new(proto::ReadIndexRequest {});
+        for (name, value) in [
+            ("pushrail-source", "2"),
+            ("pushrail-target", "1"),
+            ("pushrail-cluster", "77"),
+        ] {
+            request.metadata_mut().insert(name, value.parse().unwrap());
+        }
+        request
+    };
 
-    let refused = client.read_index(request).await.unwrap_err();
+    // Until the log has told the node its cluster's name, it cannot know a stranger.
+    let refused = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            if let Err(refused) = client.read_index(request()).await {
+                break refused;
+            }
+        }
+    })
+    .await
+    .expect("a stranger is refused in time");
 
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
 }
