@@ -141,7 +141,7 @@ impl Links {
     }
 
     async fn carry(mut self, near: TcpStream, caller: SocketAddr) {
-        let from = self.caller(caller);
+        let from = process_at(caller);
         self.open(from).await;
         // A node that is down refuses; so does its proxy then, by hanging up.
         let Ok(far) = TcpStream::connect(self.behind).await else {
@@ -163,7 +163,7 @@ impl Links {
         }
     }
 
-    async fn pump(&mut self, from: Option<Id>, mut read: OwnedReadHalf, mut write: OwnedWriteHalf) {
+    async fn pump(&mut self, from: Option<u32>, mut read: OwnedReadHalf, mut write: OwnedWriteHalf) {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let Ok(count @ 1..) = read.read(&mut buffer).await else {
@@ -176,26 +176,16 @@ impl Links {
         }
     }
 
-    /// Waits until the link is not cut.
-    async fn open(&mut self, from: Option<Id>) {
+    /// Waits until the link is not cut. Which node a process is may become known only after it has called.
+    async fn open(&mut self, from: Option<u32>) {
         let (plan, to) = (Arc::clone(&self.plan), self.to);
         let cut = || {
             let plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-            from.is_some_and(|from| plan.cut.contains(&(from, to)))
+            let from = from.and_then(|pid| plan.pids.get(&pid));
+            from.is_some_and(|from| plan.cut.contains(&(*from, to)))
         };
         // The sender lives as long as the network; when it is gone, so is the wait.
         drop(self.changed.wait_for(|_| !cut()).await);
-    }
-
-    /// Which node is at the other end, or `None` for anybody else.
-    fn caller(&self, address: SocketAddr) -> Option<Id> {
-        let pid = process_at(address)?;
-        self.plan
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pids
-            .get(&pid)
-            .copied()
     }
 }
 

@@ -4,12 +4,17 @@
 use std::fs;
 use std::net::SocketAddr;
 
+/// The kernel's table is read piece by piece while it changes, and may miss a line: it is read again a few times.
+const LOOKS: usize = 20;
+
 /// The process that holds the socket bound to `address`, or `None` if there is none that we may see.
 pub fn process_at(address: SocketAddr) -> Option<u32> {
-    let socket = socket_at(address)?;
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        holds(pid, &socket).then_some(pid)
+    (0..LOOKS).find_map(|_| {
+        let socket = socket_at(address)?;
+        fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            holds(pid, &socket).then_some(pid)
+        })
     })
 }
 

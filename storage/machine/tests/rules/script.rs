@@ -1,5 +1,4 @@
 //! The language of scenarios: one line, one thing done to a world, and the lines that say what came of it.
-//!
 //! `wait 5s` · `tenant acme request=r1` · `destination acme/hook` · `route acme all pattern=** to=hook` ·
 //! `publish acme order.paid body=x key=k revision=3` · `attempt e1/hook delivered` ·
 //! `attempt e1/hook failed 500 retry=5s` · `pause acme/hook` · `resume acme/hook` · `replay acme e1/hook` ·
