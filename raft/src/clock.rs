@@ -1,6 +1,6 @@
 //! The clocks of a node, and the time that a leader stamps on entries.
 //!
-//! Deciding what time it is in the state has one seam, [`Stamper`]: today the leader's own wall clock made
+//! Deciding what time it is in the state has one seam, `Stamper`: today the leader's own wall clock made
 //! monotonic. Invariant: a stamper's time never falls and never stands still for long.
 
 use std::sync::{Mutex, PoisonError};
