@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod answering;
 pub mod audit;
 pub mod behaviour;
 pub mod cluster;

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::serve::IncomingStream;
 use standardwebhooks::Webhook;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::answering::respond;
 use crate::behaviour::{Answer, Behaviour, Seen};
 use crate::ports::Port;
 use crate::sockets::process_at;
@@ -272,57 +273,9 @@ async fn receive(
         shared: &shared,
         path: &path,
     };
-    let mut released = shared.released.subscribe();
-    let response = match answer {
-        Answer::Status {
-            status,
-            headers,
-            body,
-        } => {
-            let mut response = response(status, Body::from(body));
-            for (name, value) in headers {
-                response
-                    .headers_mut()
-                    .insert(name, value.parse().expect("a header of a script"));
-            }
-            response
-        }
-        Answer::Late { status, after } => {
-            // Whether the time is over or the receiver goes down, the answer is the same.
-            drop(tokio::time::timeout(after, stop.cancelled()).await);
-            response(status, Body::empty())
-        }
-        Answer::Hold => {
-            tokio::select! {
-                _ = released.wait_for(|released| *released) => response(200, Body::empty()),
-                () = stop.cancelled() => response(503, Body::empty()),
-            }
-        }
-        Answer::Endless { status, pause } => response(status, endless(pause, stop)),
-        // Unwinding out of the handler is what makes the server drop the connection without a word.
-        Answer::HangUp => std::panic::resume_unwind(Box::new("hung up")),
-    };
+    let response = respond(answer, shared.released.subscribe(), stop).await;
     lock(&shared.log)[place].answered = Some(response.status().as_u16());
     response
-}
-
-fn response(status: u16, body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).expect("a status of a script");
-    response
-}
-
-fn endless(pause: Duration, stop: CancellationToken) -> Body {
-    let chunks = futures::stream::unfold((), move |()| {
-        let stop = stop.clone();
-        async move {
-            match tokio::time::timeout(pause, stop.cancelled()).await {
-                Err(_) => Some((Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 4096])), ())),
-                Ok(()) => None,
-            }
-        }
-    });
-    Body::from_stream(chunks)
 }
 
 impl Shared {
@@ -379,100 +332,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    /// Posts as a stranger would, and answers the first bytes that come back; `None`: the connection broke first.
-    async fn post(receiver: &Receiver, path: &str, id: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(receiver.address()).await.ok()?;
-        let request =
-            format!("POST {path} HTTP/1.1\r\nhost: h\r\nwebhook-id: {id}\r\ncontent-length: 2\r\n\r\n{{}}");
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut buffer = vec![0; 1024];
-        let count = stream.read(&mut buffer).await.ok()?;
-        let line = String::from_utf8_lossy(&buffer[..count])
-            .lines()
-            .next()
-            .map(str::to_owned);
-        line.map(|line| line.split(' ').nth(1).unwrap_or_default().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_script_counts_each_event_for_itself() {
-        let receiver = Receiver::start().await;
-        receiver.script("/hook", Behaviour::first(1, 500));
-
-        for (id, status) in [("a", "500"), ("b", "500"), ("a", "200"), ("b", "200")] {
-            assert_eq!(
-                post(&receiver, "/hook", id).await.as_deref(),
-                Some(status),
-                "{id}"
-            );
-        }
-
-        assert_eq!(receiver.count("/hook"), 4);
-        assert_eq!(
-            receiver.taken("/hook").into_iter().collect::<Vec<_>>(),
-            [("a".to_owned(), 1), ("b".to_owned(), 1)]
-        );
-        assert!(
-            receiver
-                .requests()
-                .iter()
-                .all(|request| request.sender == Some(std::process::id()))
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_is_hung_up_has_no_answer() {
-        let receiver = Receiver::start().await;
-        receiver.script("/hook", Behaviour::hangs_up(1));
-
-        assert_eq!(post(&receiver, "/hook", "a").await, None);
-        assert_eq!(post(&receiver, "/hook", "a").await.as_deref(), Some("200"));
-
-        assert_eq!(receiver.requests()[0].answered, None);
-        assert_eq!(receiver.taken("/hook").get("a"), Some(&1));
-    }
-
-    #[tokio::test]
-    async fn a_receiver_that_is_down_refuses_and_comes_back_on_its_port() {
-        let receiver = Receiver::start().await;
-        let address = receiver.address();
-
-        receiver.down().await;
-        let refused = TcpStream::connect(address).await;
-        receiver.up().await;
-
-        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
-        assert_eq!(post(&receiver, "/hook", "a").await.as_deref(), Some("200"));
-    }
-
-    #[tokio::test]
-    async fn what_is_held_is_let_go_by_release_and_counted_as_open_until_then() {
-        let receiver = Arc::new(Receiver::start().await);
-        receiver.script("/hook", Behaviour::hold());
-        let posts: Vec<_> = ["a", "b", "c"]
-            .into_iter()
-            .map(|id| {
-                let receiver = Arc::clone(&receiver);
-                tokio::spawn(async move { post(&receiver, "/hook", id).await })
-            })
-            .collect();
-        crate::eventually::eventually("all are open", Duration::from_secs(10), || async {
-            let open = receiver.most_at_once("/hook");
-            (open == 3).then_some(()).ok_or(format!("{open} open"))
-        })
-        .await;
-        assert!(receiver.taken("/hook").is_empty());
-
-        receiver.release();
-
-        for post in posts {
-            assert_eq!(post.await.unwrap().as_deref(), Some("200"));
-        }
-    }
-}
+mod tests;

@@ -19,16 +19,25 @@ use tracing::{error, info, warn};
 
 use crate::config::DeliveryConfig;
 use crate::delivery::attempt::Outfit;
+use crate::delivery::event::Event;
+use crate::delivery::gate::Gate;
+use crate::delivery::launch::Launcher;
 use crate::delivery::links::Links;
-use crate::delivery::owner::{Event, Owner};
+use crate::delivery::owner::Owner;
 use crate::delivery::queue::{Bounds, Queue};
 use crate::telemetry::chain;
 
 mod attempt;
+mod event;
 mod gate;
+mod launch;
+mod line;
 mod links;
 mod look;
+mod open;
+mod owned;
 mod owner;
+mod places;
 mod queue;
 mod recorder;
 mod turns;
@@ -72,14 +81,15 @@ impl Delivery {
             open: config.unrecorded_max,
         };
         let cancel = CancellationToken::new();
-        let owner = Owner::new(
-            Arc::new(outfit),
-            Handle::current(),
-            cancel.clone(),
+        let launcher = Launcher {
+            outfit: Arc::new(outfit),
+            attempts: Handle::current(),
+            cancel: cancel.clone(),
             inbox,
-            (events.clone(), inbound),
-            Queue::new(bounds),
-        );
+            events: events.clone(),
+            gate: Gate::default(),
+        };
+        let owner = Owner::new(launcher, inbound, Queue::new(bounds));
         let (tell_ended, ended) = oneshot::channel();
         // A runtime of its own: reading the store may block, and nobody else must wait for that.
         let runtime = Builder::new_current_thread().enable_time().build()?;

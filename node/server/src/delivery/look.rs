@@ -9,7 +9,7 @@ use pushrail_model::delivery::DeliveryState;
 use pushrail_model::ids::{Epoch, NodeId};
 use pushrail_model::time::Timestamp;
 
-use crate::delivery::queue::Row;
+use crate::delivery::line::Row;
 
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,24 +5,20 @@
 //! when the next one is due; so finding what is due never passes over what is done. Invariant: what is open (started,
 //! and its attempt not yet applied here) is never started again, however often its row is met.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 
 use pushrail_model::command::QueueKey;
-use pushrail_model::ids::EventSeq;
+use pushrail_model::ids::{DestinationNo, EventSeq, TenantNo};
 use pushrail_model::shard::ShardId;
 use pushrail_model::time::Timestamp;
 
-use crate::delivery::turns::{Running, Turns};
+use crate::delivery::line::{AHEAD_MIN, Line, Row};
+use crate::delivery::open::{Open, OpenDeliveries};
+use crate::delivery::places::{Place, Places};
+use crate::delivery::turns::Running;
 
-/// Rows read for one line at least: one more than the one that is likely there, so that its end is seen at once.
-const AHEAD_MIN: usize = 2;
-/// Rows read for one line at most.
-const AHEAD_MAX: usize = 64;
 /// Rows read ahead over all lines: beyond it every read is as short as can be.
 const AHEAD_TOTAL_WANTED: usize = 65_536;
-
-/// A due row: when, and which event.
-pub(crate) type Row = (Timestamp, EventSeq);
 
 /// What the queue wants of its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,76 +50,15 @@ pub(crate) struct Bounds {
     pub(crate) open: usize,
 }
 
-/// One destination's line.
-#[derive(Debug)]
-struct Line {
-    cursor: Row,
-    ahead: VecDeque<Row>,
-    // A row at or above the cursor may be due from here on; `None`: there is none.
-    next: Option<Timestamp>,
-    read_rows: usize,
-    held: bool,
-}
-
-impl Line {
-    fn at(due: Timestamp) -> Self {
-        Self {
-            cursor: (due, EventSeq::ZERO),
-            ahead: VecDeque::new(),
-            next: Some(due),
-            read_rows: AHEAD_MIN,
-            held: false,
-        }
-    }
-
-    fn head(&self) -> Option<Timestamp> {
-        self.ahead.front().map(|(due, _)| *due).or(self.next)
-    }
-
-    fn rewind(&mut self, to: Row) {
-        let first = self.ahead.front().copied().unwrap_or(self.cursor);
-        self.ahead.clear();
-        self.cursor = self.cursor.min(first).min(to);
-        self.next = Some(self.cursor.0);
-        self.read_rows = AHEAD_MIN;
-    }
-}
-
-/// A delivery that was started and is not recorded yet.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    due: Timestamp,
-    // Its row was met again at this time, perhaps a new one: to be looked at once it is recorded.
-    met: Option<Timestamp>,
-}
-
-/// Where a line stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Waits for its head to become due.
-    Parked,
-    /// Takes turns.
-    Ready,
-    /// Its destination is at its concurrency.
-    Full,
-    /// Its destination is held, or nothing is left.
-    Rests,
-}
-
 /// All lines of the shards that this node owns.
 #[derive(Debug)]
 pub(crate) struct Queue {
     bounds: Bounds,
     shards: HashSet<ShardId>,
     lines: BTreeMap<QueueKey, Line>,
-    places: HashMap<QueueKey, (Place, Option<Timestamp>)>,
-    parked: BTreeSet<(Timestamp, QueueKey)>,
-    // Heads of all lines that are not held: the oldest is the age of the queue.
-    heads: BTreeSet<(Timestamp, QueueKey)>,
-    turns: Turns,
+    places: Places,
     running: Running,
-    open: HashMap<(QueueKey, EventSeq), Open>,
-    open_in: HashMap<ShardId, usize>,
+    open: OpenDeliveries,
     ahead_total: usize,
 }
 
@@ -134,13 +69,9 @@ impl Queue {
             bounds,
             shards: HashSet::new(),
             lines: BTreeMap::new(),
-            places: HashMap::new(),
-            parked: BTreeSet::new(),
-            heads: BTreeSet::new(),
-            turns: Turns::default(),
+            places: Places::default(),
             running: Running::default(),
-            open: HashMap::new(),
-            open_in: HashMap::new(),
+            open: OpenDeliveries::default(),
             ahead_total: 0,
         }
     }
@@ -157,14 +88,9 @@ impl Queue {
             return;
         }
         let line = self.lines.entry(queue).or_insert_with(|| Line::at(due));
-        let row = (due, EventSeq::ZERO);
-        if row < line.cursor {
-            self.ahead_total -= line.ahead.len();
-            line.rewind(row);
-        } else {
-            // The nearest counts: a retry an hour from now must not hide what is due at once.
-            line.next = Some(line.next.map_or(due, |next| next.min(due)));
-        }
+        self.ahead_total -= line.ahead();
+        line.note(due);
+        self.ahead_total += line.ahead();
         self.place(queue, None);
     }
 
@@ -200,8 +126,8 @@ impl Queue {
     fn of_shard(&self, shard: ShardId) -> impl Iterator<Item = (QueueKey, &Line)> {
         let first = QueueKey {
             shard,
-            tenant: pushrail_model::ids::TenantNo(0),
-            destination: pushrail_model::ids::DestinationNo(0),
+            tenant: TenantNo(0),
+            destination: DestinationNo(0),
         };
         self.lines
             .range(first..)
@@ -213,22 +139,19 @@ impl Queue {
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<Step> {
         self.wake(now);
         loop {
-            if self.running.total() >= self.bounds.running || self.open.len() >= self.bounds.open {
+            if self.running.total() >= self.bounds.running || self.open.count() >= self.bounds.open {
                 return None;
             }
-            let queue = self.turns.next(&self.running, self.bounds.running)?;
+            let queue = self.places.next_turn(&self.running, self.bounds.running)?;
             let line = self.lines.get_mut(&queue)?;
-            let Some(row) = line.ahead.pop_front() else {
+            let Some(row) = line.pop() else {
+                let (from, wanted) = line.to_read();
                 let spare = AHEAD_TOTAL_WANTED.saturating_sub(self.ahead_total);
-                return Some(Step::Read {
-                    queue,
-                    from: line.cursor,
-                    limit: line.read_rows.min(spare.max(AHEAD_MIN)),
-                });
+                let limit = wanted.min(spare.max(AHEAD_MIN));
+                return Some(Step::Read { queue, from, limit });
             };
             self.ahead_total -= 1;
-            if let Some(open) = self.open.get_mut(&(queue, row.1)) {
-                open.met = Some(row.0);
+            if self.open.meet(queue, row.1, row.0) {
                 self.place(queue, Some(now));
                 continue;
             }
@@ -238,7 +161,7 @@ impl Queue {
 
     /// The earliest time at which [`Queue::next`] may have more to say without anything else happening.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.parked.first().map(|(due, _)| *due)
+        self.places.first_parked().map(|(due, _)| due)
     }
 
     /// What a [`Step::Read`] found; fewer rows than wanted: there are no more.
@@ -246,41 +169,17 @@ impl Queue {
         let Some(line) = self.lines.get_mut(&queue) else {
             return;
         };
-        let due = rows.iter().take_while(|(due, _)| *due <= now);
-        let due: Vec<Row> = due.copied().collect();
-        if let Some(last) = due.last() {
-            line.cursor = after(*last);
-        }
-        match rows.get(due.len()) {
-            // The head of what is to come. The cursor stops right there, and what lies behind is read in its time.
-            Some(first) => {
-                line.cursor = *first;
-                line.next = Some(first.0);
-            }
-            None if rows.len() < limit => line.next = None,
-            None => line.next = Some(line.cursor.0),
-        }
-        line.read_rows = if due.len() == limit {
-            (limit * 4).min(AHEAD_MAX)
-        } else {
-            (due.len() + 1).clamp(AHEAD_MIN, AHEAD_MAX)
-        };
-        self.ahead_total += due.len();
-        line.ahead.extend(due);
+        self.ahead_total -= line.ahead();
+        line.fill(rows, limit, now);
+        self.ahead_total += line.ahead();
         self.place(queue, Some(now));
     }
 
     /// A [`Step::Start`] was done; the destination takes `concurrency` attempts at a time.
     pub(crate) fn started(&mut self, queue: QueueKey, row: Row, concurrency: usize, now: Timestamp) {
-        let open = Open {
-            due: row.0,
-            met: None,
-        };
-        if self.open.insert((queue, row.1), open).is_none() {
-            *self.open_in.entry(queue.shard).or_default() += 1;
-        }
+        self.open.open(queue, row.1, row.0);
         self.running.add(queue, concurrency);
-        self.turns.served(queue);
+        self.places.served(queue);
         self.place(queue, Some(now));
     }
 
@@ -292,7 +191,7 @@ impl Queue {
     /// A [`Step::Start`] found its destination held: the line rests where it is.
     pub(crate) fn hold(&mut self, queue: QueueKey, row: Row) {
         if let Some(line) = self.lines.get_mut(&queue) {
-            self.ahead_total -= line.ahead.len();
+            self.ahead_total -= line.ahead();
             line.rewind(row);
             line.held = true;
             self.place(queue, None);
@@ -308,37 +207,26 @@ impl Queue {
     /// A delivery that was started sent nothing after all: it is as if it had not been.
     pub(crate) fn unstarted(&mut self, queue: QueueKey, seq: EventSeq, now: Timestamp) {
         self.ended(queue, now);
-        if let Some(open) = self.close(queue, seq) {
+        if let Some(open) = self.open.close(queue, seq) {
             self.note_due(queue, open.due);
         }
     }
 
     /// The attempt of a delivery is on record, and this node's state shows it.
     pub(crate) fn recorded(&mut self, queue: QueueKey, seq: EventSeq) {
-        if let Some(Open { met: Some(due), .. }) = self.close(queue, seq) {
+        if let Some(Open { met: Some(due), .. }) = self.open.close(queue, seq) {
             self.note_due(queue, due);
         }
     }
 
-    fn close(&mut self, queue: QueueKey, seq: EventSeq) -> Option<Open> {
-        let open = self.open.remove(&(queue, seq))?;
-        if let Some(count) = self.open_in.get_mut(&queue.shard) {
-            *count -= 1;
-            if *count == 0 {
-                self.open_in.remove(&queue.shard);
-            }
-        }
-        Some(open)
-    }
-
     /// Deliveries of a shard that were started and are not recorded.
     pub(crate) fn open_in(&self, shard: ShardId) -> usize {
-        self.open_in.get(&shard).copied().unwrap_or(0)
+        self.open.count_in(shard)
     }
 
     /// Deliveries that were started and are not recorded.
     pub(crate) fn open(&self) -> usize {
-        self.open.len()
+        self.open.count()
     }
 
     /// Attempts under way.
@@ -348,11 +236,11 @@ impl Queue {
 
     /// When the oldest delivery that waits for its start became due, or will; held destinations aside.
     pub(crate) fn oldest_due(&self) -> Option<Timestamp> {
-        self.heads.first().map(|(due, _)| *due)
+        self.places.first_head()
     }
 
     fn wake(&mut self, now: Timestamp) {
-        while let Some((due, queue)) = self.parked.first().copied() {
+        while let Some((due, queue)) = self.places.first_parked() {
             if due > now {
                 return;
             }
@@ -371,69 +259,26 @@ impl Queue {
             self.forget(queue);
             return;
         }
-        let before = self.places.get(&queue).copied();
         let head = line.head().filter(|_| !line.held);
         let is_due = |due| match now {
             Some(now) => due <= now,
-            None => before.is_some_and(|(place, _)| place == Place::Ready),
+            None => self.places.takes_turns(queue),
         };
         let place = match head {
             None => Place::Rests,
             Some(_) if self.running.is_full(queue) => Place::Full,
-            Some(due) if !line.ahead.is_empty() || is_due(due) => Place::Ready,
+            Some(due) if line.ahead() > 0 || is_due(due) => Place::Ready,
             Some(_) => Place::Parked,
         };
-        if before == Some((place, head)) {
-            return;
-        }
-        self.places.insert(queue, (place, head));
-        if let Some(before) = before {
-            self.unlist(queue, before, place == Place::Ready);
-        }
-        if let Some(due) = head {
-            self.heads.insert((due, queue));
-            match place {
-                Place::Parked => {
-                    self.parked.insert((due, queue));
-                }
-                Place::Ready => self.turns.join(queue),
-                Place::Full | Place::Rests => {}
-            }
-        }
-    }
-
-    fn unlist(&mut self, queue: QueueKey, (place, head): (Place, Option<Timestamp>), stays_ready: bool) {
-        if let Some(due) = head {
-            self.heads.remove(&(due, queue));
-            if place == Place::Parked {
-                self.parked.remove(&(due, queue));
-            }
-        }
-        if place == Place::Ready && !stays_ready {
-            self.turns.leave(queue);
-        }
+        self.places.put(queue, place, head);
     }
 
     fn forget(&mut self, queue: QueueKey) {
         if let Some(line) = self.lines.remove(&queue) {
-            self.ahead_total -= line.ahead.len();
+            self.ahead_total -= line.ahead();
         }
-        if let Some(before) = self.places.remove(&queue) {
-            self.unlist(queue, before, false);
-        }
+        self.places.remove(queue);
     }
-}
-
-/// The smallest row above this one.
-fn after((due, seq): Row) -> Row {
-    let seq = match seq.position.checked_add(1) {
-        Some(position) => EventSeq { position, ..seq },
-        None => EventSeq {
-            index: seq.index + 1,
-            position: 0,
-        },
-    };
-    (due, seq)
 }
 
 #[cfg(test)]
