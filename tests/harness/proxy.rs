@@ -141,7 +141,10 @@ impl Links {
     }
 
     async fn carry(mut self, near: TcpStream, caller: SocketAddr) {
-        let from = process_at(caller);
+        // Off the runtime: all of /proc is read, and other links would wait for it.
+        let Ok(from) = tokio::task::spawn_blocking(move || process_at(caller)).await else {
+            return;
+        };
         self.open(from).await;
         // A node that is down refuses; so does its proxy then, by hanging up.
         let Ok(far) = TcpStream::connect(self.behind).await else {

@@ -16,7 +16,7 @@ use axum::response::Response;
 use axum::serve::IncomingStream;
 use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -81,13 +81,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which process called, found out once for each connection.
-#[derive(Clone, Copy)]
-struct Sender(Option<u32>);
+/// Which process called, found out once for each connection: at its first request and off the accepting loop, since
+/// all of /proc is read for it and a slow look would hold up every other caller.
+#[derive(Clone)]
+struct Sender {
+    caller: SocketAddr,
+    process: Arc<OnceCell<Option<u32>>>,
+}
+
+impl Sender {
+    async fn process(&self) -> Option<u32> {
+        let caller = self.caller;
+        let look = || async move {
+            tokio::task::spawn_blocking(move || process_at(caller))
+                .await
+                .expect("a look into /proc does not panic")
+        };
+        *self.process.get_or_init(look).await
+    }
+}
 
 impl Connected<IncomingStream<'_, TcpListener>> for Sender {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(process_at(*stream.remote_addr()))
+        Self {
+            caller: *stream.remote_addr(),
+            process: Arc::default(),
+        }
     }
 }
 
@@ -261,13 +280,14 @@ impl Drop for Open<'_> {
 
 async fn receive(
     State((shared, stop)): State<(Arc<Shared>, CancellationToken)>,
-    ConnectInfo(Sender(sender)): ConnectInfo<Sender>,
+    ConnectInfo(sender): ConnectInfo<Sender>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let path = uri.path().to_owned();
+    let sender = sender.process().await;
     let (place, answer) = shared.keep(method, &path, headers, body, sender);
     let _open = Open {
         shared: &shared,

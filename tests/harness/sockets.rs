@@ -5,17 +5,26 @@ use std::fs;
 use std::net::SocketAddr;
 
 /// The kernel's table is read piece by piece while it changes, and may miss a line: it is read again a few times.
-const LOOKS: usize = 20;
+const LOOKS: usize = 5;
 
-/// The process that holds the socket bound to `address`, or `None` if there is none that we may see.
+/// What the kernel's table gives for a socket that its process has left: closed, or gone with its process.
+const LEFT: &str = "0";
+
+/// The process that holds the socket bound to `address`, or `None` if there is none that we may see. Reads much of
+/// /proc: not for a thread that others wait for.
 pub fn process_at(address: SocketAddr) -> Option<u32> {
-    (0..LOOKS).find_map(|_| {
-        let socket = socket_at(address)?;
-        fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-            holds(pid, &socket).then_some(pid)
-        })
-    })
+    for _ in 0..LOOKS {
+        match socket_at(address).as_deref() {
+            Some(LEFT) => return None,
+            Some(inode) => {
+                if let Some(pid) = holder(&format!("socket:[{inode}]")) {
+                    return Some(pid);
+                }
+            }
+            None => {}
+        }
+    }
+    None
 }
 
 fn socket_at(address: SocketAddr) -> Option<String> {
@@ -30,7 +39,14 @@ fn socket_at(address: SocketAddr) -> Option<String> {
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_whitespace();
-        (fields.nth(1)? == wanted).then(|| fields.nth(7).map(|inode| format!("socket:[{inode}]")))?
+        (fields.nth(1)? == wanted).then(|| fields.nth(7).map(str::to_owned))?
+    })
+}
+
+fn holder(socket: &str) -> Option<u32> {
+    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        holds(pid, socket).then_some(pid)
     })
 }
 
