@@ -13,9 +13,9 @@ use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
-use axum::serve::IncomingStream;
+use axum::serve::{IncomingStream, Listener};
 use standardwebhooks::Webhook;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -101,8 +101,27 @@ impl Sender {
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Sender {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+/// Sends its answers at once, as a busy receiver's server does: Nagle's algorithm would hold each for 40 ms.
+struct Prompt(TcpListener);
+
+impl Listener for Prompt {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        let (stream, caller) = Listener::accept(&mut self.0).await;
+        // A connection that broke already is found out by its reader.
+        drop(stream.set_nodelay(true));
+        (stream, caller)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Prompt>> for Sender {
+    fn connect_info(stream: IncomingStream<'_, Prompt>) -> Self {
         Self {
             caller: *stream.remote_addr(),
             process: Arc::default(),
@@ -202,10 +221,13 @@ impl Receiver {
             .with_state((Arc::clone(&self.shared), stop.clone()));
         let stopped = stop.clone();
         let server = tokio::spawn(async move {
-            axum::serve(listener, app.into_make_service_with_connect_info::<Sender>())
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await
-                .expect("the receiver serves");
+            axum::serve(
+                Prompt(listener),
+                app.into_make_service_with_connect_info::<Sender>(),
+            )
+            .with_graceful_shutdown(stopped.cancelled_owned())
+            .await
+            .expect("the receiver serves");
         });
         *lock(&self.running) = Some(Running { stop, server });
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use pushrail_adapters::net::{Names, Net, NetConfig, NetError};
 use pushrail_raft::clock::{Clock, SystemClock};
 use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, Timings};
@@ -17,11 +18,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tracing::{error, info, warn};
+use tonic::transport::server::TcpIncoming;
+use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
 use crate::config::load::{self, Flags};
@@ -183,9 +184,9 @@ fn serve_callers((listener, address): (TcpListener, SocketAddr), routes: Routes)
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {
-        let incoming = TcpListenerStream::new(listener);
+        // Here, since the server's own setting does not reach connections that it did not accept itself.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let served = Server::builder()
-            .tcp_nodelay(true)
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
@@ -200,6 +201,11 @@ fn serve_operators((listener, address): (TcpListener, SocketAddr), health: Healt
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
     let task = tokio::spawn(async move {
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(%error, "a connection will answer a little late");
+            }
+        });
         let served = axum::serve(listener, http::router(health)).with_graceful_shutdown(stopped);
         if let Err(error) = served.await {
             error!(error = %chain(&error), "health and metrics are not served any more");
