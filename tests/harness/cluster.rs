@@ -181,6 +181,21 @@ impl Cluster {
         .await;
     }
 
+    /// Waits until a node owns about as many shards as the others: one that is back is given them after it is ready.
+    pub async fn has_its_share(&self, id: u64) {
+        let doors = self.doors();
+        let share = 1024 / (u32::try_from(doors.len()).expect("a few nodes") + 1);
+        eventually("the node has its share of the shards", READY_WITHIN, || async {
+            let status = doors[0].status().await.map_err(|status| status.to_string())?;
+            let member = status.members.iter().find(|member| node_of(member) == id);
+            match member.is_some_and(|member| member.shards_owned >= share) {
+                true => Ok(()),
+                false => Err(brief(&status)),
+            }
+        })
+        .await;
+    }
+
     /// All numbers.
     pub fn ids(&self) -> Vec<u64> {
         self.nodes.iter().map(Node::id).collect()

@@ -91,6 +91,7 @@ impl World {
         behaviour: Behaviour,
         change: impl Fn(&mut Webhook),
     ) -> Endpoint {
+        self.cluster.has_its_share(node).await;
         for number in 0..64 {
             let endpoint = self
                 .webhook_with(tenant, &format!("hook-{number}"), behaviour.clone(), &change)
