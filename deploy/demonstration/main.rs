@@ -16,12 +16,14 @@ use crate::out::say;
 
 const USAGE: &str = "\
 Usage: deploy/demo [--keep]
+       pushrail-demo receive PORT
 
 Starts three nodes of Pushrail on this machine, publishes 2,000 events through all of
 them, kills the leader in the middle, and shows what became of every delivery.
 
-  --keep   leave the nodes and the receiver running, and say what to try next
-  --help   this text";
+  --keep         leave the nodes and the receiver running, and say what to try next
+  receive PORT   only the receiver: answer webhooks on 127.0.0.1:PORT, and print each
+  --help         this text";
 
 enum Wish {
     Show(After),
@@ -43,7 +45,7 @@ fn wish(args: &[String]) -> Option<Wish> {
         ["--keep"] => Some(Wish::Show(After::Keep)),
         ["--help" | "-h"] => Some(Wish::Help),
         // How the demo starts the receiver that goes on after it.
-        ["receive", port] => port.parse().ok().map(Wish::Receive),
+        ["receive", port] => port.parse().ok().filter(|port| *port > 0).map(Wish::Receive),
         _ => None,
     }
 }

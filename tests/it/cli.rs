@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use harness::audit::settled;
 use harness::behaviour::Behaviour;
@@ -37,6 +38,23 @@ impl Shell {
             .env("PUSHRAIL_SERVER", &self.servers)
             .env("PUSHRAIL_TENANT", "acme");
         command.output().unwrap()
+    }
+
+    /// The same shell, whose cluster is at these addresses alone.
+    fn at(&self, servers: &str) -> Self {
+        Self {
+            servers: servers.to_owned(),
+            home: self.home.clone(),
+        }
+    }
+
+    /// What a failed line says on stderr; data may have been printed before.
+    fn fails(&self, line: &str, code: i32) -> (String, String) {
+        let output = self.run(line);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (data, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "`{line}` said: {said}");
+        (data, said)
     }
 
     fn exits(&self, line: &str, code: i32) -> Output {
@@ -153,6 +171,119 @@ async fn a_destination_is_paused_and_a_dead_letter_replayed_from_a_shell() {
     assert_eq!(taken.values().sum::<usize>(), 1);
     let left = shell.json("dlq list --destination orders -o json");
     assert_eq!(find(&left, "dlv_"), None, "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_the_deadline_holds_and_the_error_says_what_is_known() {
+    let mut world = World::three().await;
+    world.webhook("acme", "orders", Behaviour::default()).await;
+    let leader = world.cluster.leader().await;
+    let left = world.cluster.ids().into_iter().find(|id| *id != leader).unwrap();
+    let address = world.cluster.node(left).client_address().to_string();
+    let shell = Shell::of(&mut world).at(&address);
+    for id in world.cluster.ids() {
+        if id != left {
+            world.cluster.kill(id);
+        }
+    }
+
+    let begun = Instant::now();
+    let (_, said) = shell.fails("publish --type order.paid --data {}", 6);
+    let usual = begun.elapsed();
+    let begun = Instant::now();
+    let (_, hasty) = shell.fails("publish --type order.paid --data {} --timeout 1s", 124);
+    let short = begun.elapsed();
+
+    assert!(said.contains("majority") && said.contains("accepted"), "{said}");
+    assert!(usual < Duration::from_secs(12), "{usual:?}");
+    assert!(hasty.contains("it is unknown whether it was accepted"), "{hasty}");
+    assert!(short < Duration::from_secs(4), "{short:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_node_is_passed_over_and_alone_it_leaves_a_key_for_the_repeat() {
+    let mut world = World::three().await;
+    let hook = world.webhook("acme", "orders", Behaviour::default()).await;
+    let frozen = world.cluster.follower().await;
+    let other = world.cluster.ids().into_iter().find(|id| *id != frozen).unwrap();
+    let address = |world: &mut World, id| world.cluster.node(id).client_address().to_string();
+    let (mute, good) = (address(&mut world, frozen), address(&mut world, other));
+    let shell = Shell::of(&mut world);
+    world.cluster.freeze(frozen);
+
+    let alone = shell.at(&mute);
+    let (_, said) = alone.fails("publish --type orders.paid --data {} --timeout 1s", 124);
+    let both = shell.at(&format!("{mute},{good}"));
+    let receipt = both.json("publish --type orders.paid --data {\"n\":1} -o json");
+
+    for part in [
+        "it is unknown whether it was accepted",
+        "did not answer",
+        "--idempotency-key cli-",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("answered by"), "{said}");
+    assert_eq!(receipt["duplicate"], false, "{receipt}");
+    world.cluster.thaw(frozen);
+    // The frozen node may carry out the first one when it wakes; the second is one event, whoever took it.
+    settled(&world.door(), &world.endpoints, SOON).await.unwrap();
+    let seconds = world.receiver.requests_to(&hook.path);
+    let seconds = seconds
+        .iter()
+        .filter(|request| request.body == r#"{"n":1}"#.as_bytes());
+    assert_eq!(seconds.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_no_clients_is_called_so() {
+    let mut world = World::three().await;
+    let shell = Shell::of(&mut world);
+    let node = world.cluster.node(1);
+    let (peer, http) = (node.peer_address().to_string(), node.http_address().to_string());
+
+    for port in [peer, http] {
+        let (_, said) = shell.at(&port).fails("tenants create acme", 6);
+        assert!(said.contains("not the client port of a node"), "{port}: {said}");
+    }
+    let (_, said) = shell.at("localhost").fails("tenants list", 2);
+    assert!(said.contains("`localhost`") && said.contains("no port"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_names_the_lines_of_its_file_and_each_error_once() {
+    let mut world = World::three().await;
+    world.webhook("acme", "orders", Behaviour::default()).await;
+    let shell = Shell::of(&mut world);
+    let event = |event_type: &str| format!("{{\"type\":\"{event_type}\",\"data\":{{}}}}\n");
+    let text = [
+        event("orders.paid"),
+        "\n".to_owned(),
+        event("a..b"),
+        event("c..d"),
+    ]
+    .concat();
+    std::fs::write(shell.home.join("events.ndjson"), text).unwrap();
+
+    let (data, said) = shell.fails("publish --batch-file events.ndjson -o json", 7);
+    let (ids, _) = shell.fails(
+        "publish --batch-file events.ndjson -o name --idempotency-key k",
+        7,
+    );
+    let (again, _) = shell.fails(
+        "publish --batch-file events.ndjson -o name --idempotency-key k",
+        7,
+    );
+
+    let results: Vec<serde_json::Value> = data
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let lines: Vec<&serde_json::Value> = results.iter().map(|result| &result["line"]).collect();
+    assert_eq!(lines, [1, 3, 4], "{data}");
+    assert_eq!(results[2]["accepted"], "no", "{data}");
+    assert!(said.contains("line 3") && !said.contains("events["), "{said}");
+    assert_eq!(ids, again, "the file with the same key is the same events");
 }
 
 /// The first text anywhere in the value that begins so.

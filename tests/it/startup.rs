@@ -79,7 +79,7 @@ fn a_wrong_configuration_is_refused_with_key_value_and_what_is_allowed() {
     );
     refused(
         &run(&with(&node, &[]), &[("PUSHRAIL_COLOUR", "red")]),
-        &["colour", "red", "no such key"],
+        &["colour", "red", "unknown key"],
     );
     let mut nameless = with(&node, &[]);
     nameless.drain(1..3);

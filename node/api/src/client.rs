@@ -4,14 +4,17 @@
 
 mod attempt;
 mod calls;
+mod error;
+mod outcome;
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+
+pub use calls::drawn_id;
+pub use error::{ClientError, Lost, Try};
 
 /// How long to try.
 #[derive(Clone, Copy, Debug)]
@@ -20,92 +23,31 @@ pub struct ClientOptions {
     pub connect: Duration,
     /// For one node's answer. A node answers within 5 s even without a quorum.
     pub answer: Duration,
-    /// For a call in all, over all nodes.
+    /// For a call in all: over all nodes, repeats and pauses included.
     pub deadline: Duration,
-    /// How many times round all the nodes.
-    pub rounds: u32,
+    /// Whether to use all of it.
+    pub patience: Patience,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
-            answer: Duration::from_secs(8),
+            answer: Duration::from_secs(6),
             deadline: Duration::from_secs(10),
-            rounds: 3,
+            patience: Patience::Brief,
         }
     }
 }
 
-/// A try that came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Try {
-    /// Which node.
-    pub address: String,
-    /// What came of it.
-    pub why: String,
-}
-
-impl fmt::Display for Try {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.address, self.why)
-    }
-}
-
-/// A call came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// There is nobody to ask.
-    #[error("no address of a node was given")]
-    NoAddress,
-    /// An address cannot be one.
-    #[error("`{address}` is not the address of a node, such as 127.0.0.1:7400")]
-    BadAddress {
-        /// As it was given.
-        address: String,
-        /// What is wrong with it.
-        #[source]
-        source: tonic::transport::Error,
-    },
-    /// No node could be connected to: certainly nothing was sent.
-    #[error("no node can be reached ({})", trail(tried))]
-    Unreachable {
-        /// In order.
-        tried: Vec<Try>,
-    },
-    /// A node's answer, or a connection that broke before it came.
-    #[error("{address}: {}", status.message())]
-    Refused {
-        /// Which node.
-        address: String,
-        /// What it said; read it with [`crate::failure`].
-        status: Box<Status>,
-        /// The tries before.
-        tried: Vec<Try>,
-    },
-}
-
-impl ClientError {
-    /// The node's answer, where one came.
-    pub fn status(&self) -> Option<&Status> {
-        match self {
-            Self::Refused { status, .. } => Some(status),
-            Self::NoAddress | Self::BadAddress { .. } | Self::Unreachable { .. } => None,
-        }
-    }
-
-    /// Whether what was asked certainly did not happen.
-    pub fn certainly_not_accepted(&self) -> bool {
-        match self {
-            Self::NoAddress | Self::BadAddress { .. } | Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => attempt::certainly_not_accepted(status),
-        }
-    }
-}
-
-fn trail(tried: &[Try]) -> String {
-    let all: Vec<String> = tried.iter().map(ToString::to_string).collect();
-    all.join("; ")
+/// How much of the deadline is used where an answer does not come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// At most three times round the nodes, no second time where nobody even listens, and none that begins in the
+    /// latter half: whoever waited for a majority once need not ask again.
+    Brief,
+    /// Until the deadline: nodes that are being started are waited for.
+    Whole,
 }
 
 /// A client of the cluster; cheap to clone, and its clones share what they learn.
@@ -121,6 +63,8 @@ pub struct Client {
 struct Node {
     address: String,
     channel: Channel,
+    // Whether it ever answered as a node does: what only ever hangs up may be no node at all.
+    spoke: AtomicBool,
 }
 
 impl Client {
@@ -136,7 +80,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let nodes = addresses
             .into_iter()
-            .map(|address| Node::new(address.as_ref(), &options))
+            .map(|address| Node::new(address.as_ref().trim(), &options))
             .collect::<Result<Vec<_>, _>>()?;
         if nodes.is_empty() {
             return Err(ClientError::NoAddress);
@@ -157,24 +101,57 @@ impl Client {
 
 impl Node {
     fn new(address: &str, options: &ClientOptions) -> Result<Self, ClientError> {
+        let bad = |why: &str| ClientError::BadAddress {
+            address: address.to_owned(),
+            why: why.to_owned(),
+        };
         let url = if address.contains("://") {
             address.to_owned()
         } else {
             format!("http://{address}")
         };
-        let endpoint = Endpoint::from_shared(url).map_err(|source| ClientError::BadAddress {
-            address: address.to_owned(),
-            source,
-        })?;
+        let endpoint = Endpoint::from_shared(url).map_err(|_| bad("it is not host:port"))?;
+        if endpoint.uri().host().is_none_or(str::is_empty) {
+            return Err(bad("it has no host"));
+        }
+        // Without one, port 80 would be asked: nobody means that.
+        if endpoint.uri().port_u16().is_none_or(|port| port == 0) {
+            return Err(bad("it has no port"));
+        }
         // A peer that vanished without a word is found out by pings, not by the next call's whole patience.
         let endpoint = endpoint
-            .connect_timeout(options.connect)
+            .connect_timeout(options.connect.min(options.deadline / 2))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(5));
         Ok(Self {
             address: address.to_owned(),
             channel: endpoint.connect_lazy(),
+            spoke: AtomicBool::new(false),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_a_host_and_a_port() {
+        for good in [
+            "127.0.0.1:7400",
+            "node-1.example.com:7400",
+            "[::1]:7400",
+            "http://a:1",
+        ] {
+            assert!(Client::new([good]).is_ok(), "{good}");
+        }
+        for wrong in ["", "localhost", "127.0.0.1", ":7400", "a:0", "a b:1", "a:70000"] {
+            let error = Client::new([wrong]).unwrap_err();
+            assert!(
+                matches!(error, ClientError::BadAddress { .. }),
+                "{wrong}: {error}"
+            );
+        }
     }
 }

@@ -6,7 +6,7 @@
 pub mod client;
 pub mod failure;
 
-pub use client::{Client, ClientError, ClientOptions, Try};
+pub use client::{Client, ClientError, ClientOptions, Lost, Patience, Try, drawn_id};
 pub use failure::{Accepted, Violation};
 
 /// The messages and services of `pushrail.v1`.

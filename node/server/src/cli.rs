@@ -21,6 +21,7 @@ mod routes;
 mod session;
 mod table;
 mod tenants;
+mod thing;
 mod times;
 mod words;
 

@@ -1,30 +1,27 @@
-//! One call over several nodes: whom to ask next, when to stop, and whether asking again is safe.
+//! One call over several nodes: whom to ask next, for how long, and when to stop. The deadline covers all of it.
 
-use std::error::Error;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use prost::Message;
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::{Client, ClientError, Try};
+use super::error::{ClientError, Lost, Try};
+use super::outcome::{self, Outcome, Repeat};
+use super::{Client, Node, Patience};
 use crate::failure::{self, Accepted};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// Whether a call may be sent again after an answer that leaves open whether it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// A read, or a write that is recognised when it comes again.
-    Harmless,
-    /// A write that would happen twice.
-    Harmful,
-}
+/// Times round all the nodes, for the less patient.
+const ROUNDS_BRIEF: u32 = 3;
+/// Bytes of a request: what a node takes, a whole batch and its envelopes.
+const REQUEST_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 impl Client {
-    /// Sends `request` until a node gives an answer that stands, or the options' time or rounds are over.
+    /// Sends `request` until a node gives an answer that stands, or time or patience is over.
     pub(super) async fn call<Req, Res, F>(
         &self,
         repeat: Repeat,
@@ -32,198 +29,165 @@ impl Client {
         send: impl Fn(Channel, Request<Req>) -> F,
     ) -> Result<Res, ClientError>
     where
-        Req: Clone,
+        Req: Clone + Message,
         F: Future<Output = Result<Response<Res>, Status>>,
     {
-        let until = Instant::now() + self.options.deadline;
+        let bytes = request.encoded_len();
+        if bytes > REQUEST_BYTES_MAX {
+            return Err(ClientError::TooLarge {
+                bytes,
+                bytes_max: REQUEST_BYTES_MAX,
+            });
+        }
+        let begun = Instant::now();
+        let until = begun + self.options.deadline;
         let first = self.current.load(Ordering::Relaxed);
-        let mut tried: Vec<Try> = Vec::new();
-        let mut last: Option<(String, Status)> = None;
+        let mut course = Course::new(repeat);
         let mut pause = PAUSE_FIRST;
-
-        for round in 0..self.options.rounds.max(1) {
+        let mut round = 0;
+        loop {
             let mut reached = false;
             for step in 0..self.nodes.len() {
                 let at = (first + step) % self.nodes.len();
                 let Some(node) = self.nodes.get(at) else { continue };
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(give_up(last, tried));
+                    return Err(course.over());
                 }
-                let mut asked = Request::new(request.clone());
-                asked.set_timeout(left.min(self.options.answer));
-                let status = match send(node.channel.clone(), asked).await {
-                    Ok(response) => {
+                let share = share(left, self.nodes.len() - 1 - step).min(self.options.answer);
+                let status = match ask(node, share, request.clone(), &send).await {
+                    Ok(answer) => {
                         self.current.store(at, Ordering::Relaxed);
-                        return Ok(response.into_inner());
+                        node.spoke.store(true, Ordering::Relaxed);
+                        return Ok(answer);
                     }
                     Err(status) => status,
                 };
-                let sent = !never_sent(&status);
-                reached |= sent;
-                if sent && !again(repeat, &status) {
+                reached |= Outcome::of(&status) != Outcome::NotTaken;
+                let again = outcome::again(repeat, &status);
+                course.add(node, status);
+                if !again {
                     self.current.store(at, Ordering::Relaxed);
-                    return Err(ClientError::Refused {
-                        address: node.address.clone(),
-                        status: Box::new(status),
-                        tried,
-                    });
-                }
-                tried.push(Try {
-                    address: node.address.clone(),
-                    why: describe(&status),
-                });
-                if sent {
-                    last = Some((node.address.clone(), status));
+                    return Err(course.over());
                 }
             }
-            // Where nobody even listens, another round only makes a person wait.
-            if !reached || round + 1 >= self.options.rounds {
-                break;
+            round += 1;
+            if !self.goes_on(round, reached, begun.elapsed()) {
+                return Err(course.over());
             }
-            let asked_for = last.as_ref().and_then(|(_, status)| failure::retry_after(status));
-            let wait = asked_for.unwrap_or(pause).min(PAUSE_MAX);
-            tokio::time::sleep_until((Instant::now() + wait).min(until)).await;
+            let wait = course.retry_after().unwrap_or(pause).min(PAUSE_MAX);
+            sleep_until((Instant::now() + wait).min(until)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        Err(give_up(last, tried))
+    }
+
+    /// Whether to go round again after so many rounds, which took so long.
+    fn goes_on(&self, rounds: u32, reached: bool, spent: Duration) -> bool {
+        match self.options.patience {
+            Patience::Whole => true,
+            // Where nobody even listens, another round only makes a person wait.
+            Patience::Brief => reached && rounds < ROUNDS_BRIEF && spent < self.options.deadline / 2,
+        }
     }
 }
 
-fn give_up(last: Option<(String, Status)>, mut tried: Vec<Try>) -> ClientError {
-    match last {
-        Some((address, status)) => {
-            // The last answer is the error itself; the trail holds what came before it.
-            if let Some(at) = tried.iter().rposition(|one| one.address == address) {
-                tried.remove(at);
-            }
-            ClientError::Refused {
-                address,
-                status: Box::new(status),
-                tried,
+/// How long one try may take, of what is left: a silent node must leave time for those after it, and a node that waits
+/// for a majority, 5 s of the usual 10 s, must be heard out.
+fn share(left: Duration, nodes_after: usize) -> Duration {
+    if nodes_after == 0 { left } else { left * 3 / 5 }
+}
+
+/// One try. The time covers connecting too, which the call's own deadline does not.
+async fn ask<Req, Res, F>(
+    node: &Node,
+    time: Duration,
+    request: Req,
+    send: impl Fn(Channel, Request<Req>) -> F,
+) -> Result<Res, Status>
+where
+    F: Future<Output = Result<Response<Res>, Status>>,
+{
+    let mut asked = Request::new(request);
+    asked.set_timeout(time);
+    match timeout(time, send(node.channel.clone(), asked)).await {
+        Ok(answer) => answer.map(Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+    }
+}
+
+/// The tries of a call that has not succeeded so far.
+struct Course {
+    repeat: Repeat,
+    tried: Vec<Try>,
+    // A node's last answer, and which of the tries it was.
+    answer: Option<(usize, Box<Status>)>,
+    lost: Option<Lost>,
+    perhaps: bool,
+}
+
+impl Course {
+    fn new(repeat: Repeat) -> Self {
+        Self {
+            repeat,
+            tried: Vec::new(),
+            answer: None,
+            lost: None,
+            perhaps: false,
+        }
+    }
+
+    fn add(&mut self, node: &Node, status: Status) {
+        self.perhaps |= outcome::accepted(&status) == Accepted::Unknown;
+        let outcome = Outcome::of(&status);
+        let mut why = outcome::describe(&status);
+        // A port of HTTP hangs up on gRPC without a word.
+        if outcome == Outcome::Lost(Lost::Connection) && !node.spoke.load(Ordering::Relaxed) {
+            why.push_str("; if it always is, this is not the client port of a node");
+        }
+        self.tried.push(Try {
+            address: node.address.clone(),
+            why,
+        });
+        match outcome {
+            Outcome::NotTaken => {}
+            Outcome::Lost(lost) => self.lost = Some(lost),
+            Outcome::Answered => {
+                node.spoke.store(true, Ordering::Relaxed);
+                self.answer = Some((self.tried.len() - 1, Box::new(status)));
             }
         }
-        None => ClientError::Unreachable { tried },
     }
-}
 
-/// Whether the call certainly did not happen: it was never sent, refused as such, or was not one to begin with.
-pub(super) fn certainly_not_accepted(status: &Status) -> bool {
-    if never_sent(status) {
-        return true;
+    fn retry_after(&self) -> Option<Duration> {
+        failure::retry_after(&self.answer.as_ref()?.1)
     }
-    match failure::accepted(status) {
-        Some(Accepted::No) => true,
-        Some(Accepted::Unknown) => false,
-        // A node's own refusal of a bad or unknown thing; a proxy or a broken connection has no reason to give.
-        None => failure::reason(status).is_some() && !open(status.code()),
-    }
-}
 
-/// Whether no connection stood, so that nothing can have gone out.
-fn never_sent(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.is::<tonic::ConnectError>() {
-            return true;
+    /// What it all came to. A node's answer says more than a silence after it, but a silence may have been a yes.
+    fn over(mut self) -> ClientError {
+        let accepted = match (self.repeat, self.perhaps) {
+            (Repeat::Read, _) => None,
+            (Repeat::Harmless | Repeat::Harmful, true) => Some(Accepted::Unknown),
+            (Repeat::Harmless | Repeat::Harmful, false) => Some(Accepted::No),
+        };
+        match (self.answer, self.lost) {
+            (Some((at, status)), _) => {
+                let answered = self.tried.remove(at);
+                ClientError::Refused {
+                    address: answered.address,
+                    status,
+                    accepted,
+                    tried: self.tried,
+                }
+            }
+            (None, Some(lost)) => ClientError::Unanswered {
+                lost,
+                accepted,
+                tried: self.tried,
+            },
+            (None, None) => ClientError::Unreachable { tried: self.tried },
         }
-        cause = error.source();
     }
-    false
-}
-
-/// Codes after which another node, or a later time, may give another answer.
-fn open(code: Code) -> bool {
-    match code {
-        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal => true,
-        Code::Ok
-        | Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::ResourceExhausted
-        | Code::FailedPrecondition
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::DataLoss
-        | Code::Unauthenticated => false,
-    }
-}
-
-fn again(repeat: Repeat, status: &Status) -> bool {
-    if !open(status.code()) {
-        return false;
-    }
-    match repeat {
-        Repeat::Harmless => true,
-        Repeat::Harmful => failure::accepted(status) == Some(Accepted::No),
-    }
-}
-
-/// The innermost cause says most: `Connection refused` rather than `transport error`.
-fn describe(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    if text.is_empty() {
-        text = status.code().description().to_owned();
-    }
-    text
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use tonic_types::{ErrorDetails, StatusExt as _};
-
-    use super::*;
-
-    fn unavailable(accepted: &str) -> Status {
-        let metadata = HashMap::from([(failure::ACCEPTED.to_owned(), accepted.to_owned())]);
-        let details = ErrorDetails::with_error_info("NO_QUORUM", failure::DOMAIN, metadata);
-        Status::with_error_details(Code::Unavailable, "no quorum", details)
-    }
-
-    #[test]
-    fn only_what_is_safe_is_sent_again() {
-        let table = [
-            (Repeat::Harmless, unavailable("unknown"), true),
-            (Repeat::Harmful, unavailable("unknown"), false),
-            (Repeat::Harmful, unavailable("no"), true),
-            (Repeat::Harmful, Status::unknown("broken pipe"), false),
-            (Repeat::Harmless, Status::unknown("broken pipe"), true),
-            (Repeat::Harmless, Status::not_found("no such tenant"), false),
-            (Repeat::Harmless, Status::already_exists("taken"), false),
-        ];
-        for (repeat, status, expected) in table {
-            assert_eq!(again(repeat, &status), expected, "{repeat:?} {status:?}");
-        }
-    }
-
-    #[test]
-    fn a_broken_connection_leaves_it_open_whether_a_write_happened() {
-        assert!(!certainly_not_accepted(&Status::unknown("broken pipe")));
-        assert!(!certainly_not_accepted(&unavailable("unknown")));
-        assert!(certainly_not_accepted(&unavailable("no")));
-    }
-
-    #[tokio::test]
-    async fn addresses_that_nobody_listens_on_are_named_and_nothing_was_sent() {
-        let client = Client::new(["127.0.0.1:1", "127.0.0.1:2"]).unwrap();
-
-        let error = client.cluster_status(Default::default()).await.unwrap_err();
-
-        assert!(error.certainly_not_accepted());
-        let ClientError::Unreachable { tried } = error else {
-            panic!("{error}");
-        };
-        let addresses: Vec<&str> = tried.iter().map(|one| one.address.as_str()).collect();
-        assert_eq!(addresses, ["127.0.0.1:1", "127.0.0.1:2"]);
-        assert!(tried[0].why.contains("refused"), "{}", tried[0].why);
-    }
-}
+mod tests;

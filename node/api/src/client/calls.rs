@@ -1,6 +1,6 @@
 //! Every call of the contract by name. A write without a request id is given one here, so that it may be repeated.
 
-use super::attempt::Repeat;
+use super::outcome::Repeat;
 use super::{Client, ClientError};
 use crate::v1::attempts_client::AttemptsClient;
 use crate::v1::cluster_client::ClusterClient;
@@ -46,18 +46,18 @@ calls! {
     create_tenant = TenantsClient.create(CreateTenantRequest) -> CreateTenantResponse,
         |request| named(&mut request.request_id);
     /// Shows a tenant.
-    get_tenant = TenantsClient.get(GetTenantRequest) -> GetTenantResponse, |_| Repeat::Harmless;
+    get_tenant = TenantsClient.get(GetTenantRequest) -> GetTenantResponse, |_| Repeat::Read;
     /// Shows tenants.
-    list_tenants = TenantsClient.list(ListTenantsRequest) -> ListTenantsResponse, |_| Repeat::Harmless;
+    list_tenants = TenantsClient.list(ListTenantsRequest) -> ListTenantsResponse, |_| Repeat::Read;
 
     /// Makes a destination.
     create_destination = DestinationsClient.create(CreateDestinationRequest) -> CreateDestinationResponse,
         |request| named(&mut request.request_id);
     /// Shows a destination.
-    get_destination = DestinationsClient.get(GetDestinationRequest) -> GetDestinationResponse, |_| Repeat::Harmless;
+    get_destination = DestinationsClient.get(GetDestinationRequest) -> GetDestinationResponse, |_| Repeat::Read;
     /// Shows a tenant's destinations.
     list_destinations = DestinationsClient.list(ListDestinationsRequest) -> ListDestinationsResponse,
-        |_| Repeat::Harmless;
+        |_| Repeat::Read;
     /// Pauses a destination.
     pause_destination = DestinationsClient.pause(PauseDestinationRequest) -> PauseDestinationResponse,
         |request| named(&mut request.request_id);
@@ -69,34 +69,34 @@ calls! {
     create_route = RoutesClient.create(CreateRouteRequest) -> CreateRouteResponse,
         |request| named(&mut request.request_id);
     /// Shows a route.
-    get_route = RoutesClient.get(GetRouteRequest) -> GetRouteResponse, |_| Repeat::Harmless;
+    get_route = RoutesClient.get(GetRouteRequest) -> GetRouteResponse, |_| Repeat::Read;
     /// Shows a tenant's routes.
-    list_routes = RoutesClient.list(ListRoutesRequest) -> ListRoutesResponse, |_| Repeat::Harmless;
+    list_routes = RoutesClient.list(ListRoutesRequest) -> ListRoutesResponse, |_| Repeat::Read;
 
     /// Shows an event.
-    get_event = EventsClient.get(GetEventRequest) -> GetEventResponse, |_| Repeat::Harmless;
+    get_event = EventsClient.get(GetEventRequest) -> GetEventResponse, |_| Repeat::Read;
     /// Tells an event's whole story.
-    explain_event = EventsClient.explain(ExplainEventRequest) -> ExplainEventResponse, |_| Repeat::Harmless;
+    explain_event = EventsClient.explain(ExplainEventRequest) -> ExplainEventResponse, |_| Repeat::Read;
 
     /// Shows attempts.
-    list_attempts = AttemptsClient.list(ListAttemptsRequest) -> ListAttemptsResponse, |_| Repeat::Harmless;
+    list_attempts = AttemptsClient.list(ListAttemptsRequest) -> ListAttemptsResponse, |_| Repeat::Read;
 
     /// Shows dead letters.
     list_dead_letters = DeadLettersClient.list(ListDeadLettersRequest) -> ListDeadLettersResponse,
-        |_| Repeat::Harmless;
+        |_| Repeat::Read;
     /// Runs dead letters again.
     replay_dead_letters = DeadLettersClient.replay(ReplayDeadLettersRequest) -> ReplayDeadLettersResponse,
         |request| named(&mut request.request_id);
 
     /// Shows a kind.
-    get_kind = KindsClient.get(GetKindRequest) -> GetKindResponse, |_| Repeat::Harmless;
+    get_kind = KindsClient.get(GetKindRequest) -> GetKindResponse, |_| Repeat::Read;
     /// Shows all kinds.
-    list_kinds = KindsClient.list(ListKindsRequest) -> ListKindsResponse, |_| Repeat::Harmless;
+    list_kinds = KindsClient.list(ListKindsRequest) -> ListKindsResponse, |_| Repeat::Read;
 
     /// Forms the cluster.
     init_cluster = ClusterClient.init(InitClusterRequest) -> InitClusterResponse, |_| Repeat::Harmless;
     /// Shows how the cluster stands.
-    cluster_status = ClusterClient.status(ClusterStatusRequest) -> ClusterStatusResponse, |_| Repeat::Harmless;
+    cluster_status = ClusterClient.status(ClusterStatusRequest) -> ClusterStatusResponse, |_| Repeat::Read;
 }
 
 fn keyed<'a>(mut events: impl Iterator<Item = &'a NewEvent>) -> Repeat {
@@ -109,7 +109,12 @@ fn keyed<'a>(mut events: impl Iterator<Item = &'a NewEvent>) -> Repeat {
 
 fn named(request_id: &mut String) -> Repeat {
     if request_id.is_empty() {
-        *request_id = format!("req-{:032x}", rand::random::<u128>());
+        *request_id = drawn_id("req");
     }
     Repeat::Harmless
+}
+
+/// A request id or idempotency key that nobody else has: `prefix-` and 32 hex digits.
+pub fn drawn_id(prefix: &str) -> String {
+    format!("{prefix}-{:032x}", rand::random::<u128>())
 }

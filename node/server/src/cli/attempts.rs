@@ -1,13 +1,15 @@
 //! `pushrail attempts`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use pushrail_api::v1::{Attempt, ListAttemptsRequest, Order};
+use serde_json::Value;
 
 use crate::cli::error::CliError;
-use crate::cli::reach::{Fresh, Pages, Reach, TenantFlag};
-use crate::cli::session::{Session, Shown, Trying as _};
-use crate::cli::table::table;
-use crate::cli::{json, times, words};
+use crate::cli::reach::{Fresh, Pages, Reach, TenantFlag, text};
+use crate::cli::session::Session;
+use crate::cli::thing::Thing;
+use crate::cli::times::{self, Times};
+use crate::cli::{json, words};
 
 /// The audit trail of attempts.
 #[derive(Debug, Args)]
@@ -27,16 +29,17 @@ pub(super) enum Verb {
 
 /// Which attempts.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("whose").required(true).multiple(true).args(["event", "destination"])))]
 pub(super) struct List {
     #[command(flatten)]
     tenant: TenantFlag,
     /// Of which event
-    #[arg(long, required_unless_present = "destination")]
+    #[arg(long, value_parser = text)]
     event: Option<String>,
     /// At which destination
-    #[arg(long)]
+    #[arg(long, value_parser = text)]
     destination: Option<String>,
-    /// Begun at or after this: a time, or how long ago (2h)
+    /// Begun at or after this: a time (2026-11-24T10:00:00Z, or 08:26 of today), or how long ago (2h)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Begun before this: a time, or how long ago
@@ -53,15 +56,14 @@ pub(super) struct List {
 
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliError> {
     let Verb::List(list) = verb;
-    let moment = |text: &Option<String>, flag: &str| match text {
-        Some(text) => session
-            .times
-            .read(text)
-            .map(Some)
-            .map_err(|wrong| CliError::usage(format!("read {flag} {text}"), wrong)),
-        None => Ok(None),
-    };
-    let mut request = ListAttemptsRequest {
+    let moment =
+        |text: &Option<String>, flag: &str| match text {
+            Some(text) => session.times.read(text).map(Some).map_err(|wrong| {
+                CliError::usage(format!("read {flag} {text}"), format!("it must be {wrong}"))
+            }),
+            None => Ok(None),
+        };
+    let request = ListAttemptsRequest {
         tenant: list.tenant.tenant,
         event: list.event.unwrap_or_default(),
         destination: list.destination.unwrap_or_default(),
@@ -75,35 +77,22 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
         consistency: Some(list.fresh.consistency),
         ..ListAttemptsRequest::default()
     };
-    let mut found = Vec::new();
-    let (applied, age) = loop {
-        request.page_size = list.pages.next_size(found.len());
-        let answer = session.client.list_attempts(request.clone()).await;
-        let answer = answer.trying(|| "list attempts".to_owned())?;
-        found.extend(answer.attempts);
-        request.page_token = answer.next_page_token;
-        if request.page_token.is_empty() || found.len() >= list.pages.wanted() {
-            break (answer.applied, answer.age);
-        }
+    let page = |page_size, page_token| {
+        session.client.list_attempts(ListAttemptsRequest {
+            page_size,
+            page_token,
+            ..request.clone()
+        })
     };
-    let rows = found.iter().map(|attempt| {
-        vec![
-            session.times.moment(attempt.started),
-            attempt.event.clone(),
-            attempt.destination.clone(),
-            format!("{}.{}", attempt.run, attempt.number),
-            outcome(attempt),
-            attempt
-                .status
-                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            times::length_of(attempt.took)
-                .map(times::length)
-                .unwrap_or_default(),
-            attempt.node.to_string(),
-            reason(attempt),
-        ]
-    });
-    let heads = [
+    session
+        .list(&list.pages, || "list attempts".to_owned(), page)
+        .await
+}
+
+impl Thing for Attempt {
+    const ONE: &'static str = "attempt";
+    const MANY: &'static str = "attempts";
+    const HEADS: &'static [&'static str] = &[
         "started",
         "event",
         "destination",
@@ -114,19 +103,29 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
         "node",
         "why",
     ];
-    session.show(&Shown {
-        text: table(&heads, rows),
-        json: json::list(
-            "attempts",
-            found.iter().map(json::attempt).collect(),
-            &applied,
-            age,
-        ),
-        names: found.iter().map(|attempt| attempt.attempt.clone()).collect(),
-    })?;
-    session.reflects(&applied, age);
-    session.more(&request.page_token);
-    Ok(())
+
+    fn id(&self) -> String {
+        self.attempt.clone()
+    }
+
+    fn row(&self, times: &Times) -> Vec<String> {
+        vec![
+            times.moment(self.started),
+            self.event.clone(),
+            self.destination.clone(),
+            format!("{}.{}", self.run, self.number),
+            outcome(self),
+            self.status
+                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            times::length_of(self.took).map(times::length).unwrap_or_default(),
+            self.node.to_string(),
+            reason(self),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        json::attempt(self)
+    }
 }
 
 /// What came of an attempt, in two words.

@@ -10,6 +10,7 @@ use crate::cli::error::CliError;
 use crate::cli::reach::Reach;
 use crate::cli::session::{Session, Shown, Trying as _};
 use crate::cli::table::{pairs, table};
+use crate::cli::thing::{Reflected, index};
 use crate::cli::{json as to_json, times};
 
 /// The nodes.
@@ -64,7 +65,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                     ("cluster", answer.cluster.clone()),
                     ("members", count.to_string()),
                 ]),
-                json: json!({ "cluster": answer.cluster, "token": answer.token }),
+                json: json!({ "cluster": answer.cluster, "token": answer.token, "token_index": index(&answer.token) }),
                 names: vec![answer.cluster.clone()],
             })
         }
@@ -80,7 +81,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                     .map(|member| node(member).to_string())
                     .collect(),
             })?;
-            session.reflects(&status.applied, status.age);
+            session.reflects(&Reflected::new(&status.applied, status.age));
             Ok(())
         }
     }

@@ -4,9 +4,10 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use pushrail_api::{ClientError, Try, failure};
+use pushrail_api::{Accepted, ClientError, Lost, Try, failure};
 use tonic::{Code, Status};
 
+use crate::cli::words;
 use crate::services::reasons::Reason;
 
 /// How the process ends.
@@ -40,7 +41,12 @@ pub(super) struct CliError {
     notes: Vec<String>,
     help: Option<String>,
     exit: Exit,
+    // A write of which nobody knows whether it was accepted.
+    open: bool,
 }
+
+const NOT_ACCEPTED: &str = "it was certainly not accepted";
+const UNKNOWN: &str = "it is unknown whether it was accepted";
 
 impl CliError {
     /// It failed.
@@ -51,6 +57,7 @@ impl CliError {
             notes: Vec::new(),
             help: None,
             exit: Exit::Failed,
+            open: false,
         }
     }
 
@@ -66,46 +73,50 @@ impl CliError {
 
     /// The client's error, met while trying `tried`.
     pub(super) fn of(tried: impl Into<String>, error: &ClientError) -> Self {
-        match error {
+        let mut this = match error {
             ClientError::NoAddress | ClientError::BadAddress { .. } => {
-                Self::usage(tried, error.to_string()).helping("--server 127.0.0.1:7400")
+                return Self::usage(tried, error.to_string()).helping("--server 127.0.0.1:7400");
             }
-            ClientError::Unreachable { tried: tries } => {
-                let mut this = Self::failed(tried, "no node can be reached").exiting(Exit::Unavailable);
-                this.notes = told(tries);
-                this.helping(
+            ClientError::TooLarge { .. } => Self::usage(tried, error.to_string()),
+            ClientError::Unreachable { .. } => Self::failed(tried, "no node can be reached")
+                .exiting(Exit::Unavailable)
+                .helping(
                     "name nodes that run with --server or PUSHRAIL_SERVER; start one: pushrail serve --help",
-                )
-            }
-            ClientError::Refused {
-                address,
-                status,
-                tried: tries,
-            } => {
-                let mut this = Self::of_status(tried, status);
-                this.notes.extend(told(tries));
-                this.notes.push(format!("answered by {address}"));
-                this
-            }
+                ),
+            ClientError::Unanswered { lost, .. } => match lost {
+                Lost::Connection => Self::failed(tried, "no answer came").exiting(Exit::Unavailable),
+                Lost::Time => Self::failed(tried, "no answer came in time").exiting(Exit::TimeOut),
+            },
+            ClientError::Refused { status, .. } => Self::of_status(tried, status),
+        };
+        if matches!(error, ClientError::Unreachable { .. }) {
+            this.notes.extend(told(error.tried()));
+            return this;
         }
+        this.accepted(error.accepted());
+        this.notes.extend(told(error.tried()));
+        if let ClientError::Refused { address, .. } = error {
+            this.notes.push(format!("answered by {address}"));
+        }
+        this
     }
 
     /// A node's answer, met while trying `tried`.
     pub(super) fn of_status(tried: impl Into<String>, status: &Status) -> Self {
         let mut this = Self::failed(tried, status.message()).exiting(exit(status.code()));
         let violations = failure::violations(status);
-        let wrong = violations
-            .iter()
-            .map(|one| format!("{}: {}", one.field, one.description));
         // One wrong field is the message itself.
-        this.notes.extend(wrong.filter(|wrong| wrong != status.message()));
-        if exit(status.code()) == Exit::Unavailable {
-            this.notes
-                .extend(failure::accepted(status).map(|accepted| match accepted {
-                    pushrail_api::Accepted::No => "certainly not accepted".to_owned(),
-                    pushrail_api::Accepted::Unknown => "it is unknown whether it was accepted".to_owned(),
-                }));
+        if violations.len() > 1
+            || !violations
+                .iter()
+                .all(|one| status.message().contains(&one.description))
+        {
+            let wrong = violations
+                .iter()
+                .map(|one| format!("{}: {}", one.field, one.description));
+            this.notes.extend(wrong);
         }
+        this.accepted(failure::accepted(status));
         let of_kind = |one: &pushrail_api::Violation| {
             let section = one.field.split('.').next().unwrap_or_default();
             matches!(section, "kind" | "settings" | "credential")
@@ -119,6 +130,30 @@ impl CliError {
             Some(reason) => help(reason),
         };
         this
+    }
+
+    /// Says whether a write may have happened, where the message does not: of what was refused for good nobody doubts
+    /// it.
+    fn accepted(&mut self, accepted: Option<Accepted>) {
+        self.open |= accepted == Some(Accepted::Unknown);
+        let said = self.wrong.contains("accepted") || self.notes.iter().any(|note| note.contains("accepted"));
+        let doubted = matches!(self.exit, Exit::Unavailable | Exit::TimeOut | Exit::Failed);
+        match accepted {
+            Some(Accepted::Unknown) if !said => self.notes.push(UNKNOWN.to_owned()),
+            Some(Accepted::No) if !said && doubted => self.notes.push(NOT_ACCEPTED.to_owned()),
+            Some(Accepted::Unknown | Accepted::No) | None => {}
+        }
+    }
+
+    /// Names what makes a repeat harmless, where it is open whether the first try was accepted.
+    #[must_use]
+    pub(super) fn repeating(mut self, flag: &str, value: &str) -> Self {
+        if self.open {
+            self.help = Some(format!(
+                "the same command with {flag} {value}: what was accepted already is not done twice"
+            ));
+        }
+        self
     }
 
     /// With this exit code.
@@ -135,6 +170,13 @@ impl CliError {
         self
     }
 
+    /// With these notes, too.
+    #[must_use]
+    pub(super) fn noting(mut self, notes: impl Iterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
     /// As it is printed.
     pub(super) fn text(&self) -> String {
         let mut text = format!("error: cannot {}: {}\n", self.tried, self.wrong);
@@ -144,13 +186,27 @@ impl CliError {
         if let Some(help) = &self.help {
             text.push_str(&format!("  try: {help}\n"));
         }
-        text
+        words::harmless(&text)
     }
 
-    #[cfg(test)]
     /// The exit code.
     pub(super) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    /// What is wrong, in a few words.
+    pub(super) fn wrong(&self) -> &str {
+        &self.wrong
+    }
+
+    /// What is said beside it.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What helps.
+    pub(super) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// Says it on stderr.
@@ -161,19 +217,27 @@ impl CliError {
     }
 }
 
-/// Tries that came to the same, once.
+/// What came of the tries: each thing once, with all the nodes of which it is true, and how often.
 fn told(tries: &[Try]) -> Vec<String> {
-    let mut told: Vec<(String, usize)> = Vec::new();
+    let mut told: Vec<(&str, Vec<&str>, usize)> = Vec::new();
     for one in tries {
-        let text = one.to_string();
-        match told.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, times)) => *times += 1,
-            None => told.push((text, 1)),
+        match told.iter_mut().find(|(why, ..)| *why == one.why) {
+            Some((_, nodes, times)) => {
+                *times += 1;
+                if !nodes.contains(&one.address.as_str()) {
+                    nodes.push(&one.address);
+                }
+            }
+            None => told.push((&one.why, vec![&one.address], 1)),
         }
     }
-    let lines = told.into_iter().map(|(text, times)| match times {
-        1 => text,
-        times => format!("{text} ({times} times)"),
+    let lines = told.into_iter().map(|(why, nodes, times)| {
+        let often = if times > nodes.len() {
+            format!(" ({times} tries)")
+        } else {
+            String::new()
+        };
+        format!("{}: {why}{often}", nodes.join(", "))
     });
     lines.collect()
 }
@@ -227,6 +291,7 @@ mod tests {
             &ClientError::Refused {
                 address: "127.0.0.1:7400".to_owned(),
                 status: Box::new(status),
+                accepted: None,
                 tried: Vec::new(),
             },
         );
@@ -259,13 +324,65 @@ mod tests {
 
     #[test]
     fn tries_that_came_to_the_same_are_told_once() {
-        let one = |address: &str| Try {
+        let one = |address: &str, why: &str| Try {
             address: address.to_owned(),
-            why: "no".to_owned(),
+            why: why.to_owned(),
         };
 
-        let lines = told(&[one("a:1"), one("b:1"), one("a:1")]);
+        let lines = told(&[
+            one("a:1", "no"),
+            one("b:1", "no"),
+            one("a:1", "no"),
+            one("c:1", "mute"),
+        ]);
 
-        assert_eq!(lines, ["a:1: no (2 times)", "b:1: no"]);
+        assert_eq!(lines, ["a:1, b:1: no (3 tries)", "c:1: mute"]);
+    }
+
+    #[test]
+    fn a_silence_is_told_as_such_with_what_makes_a_repeat_harmless() {
+        let silent = |lost, accepted| ClientError::Unanswered {
+            lost,
+            accepted,
+            tried: vec![Try {
+                address: "a:1".to_owned(),
+                why: "it did not answer in time".to_owned(),
+            }],
+        };
+
+        let write = CliError::of("pause it", &silent(Lost::Time, Some(Accepted::Unknown)))
+            .repeating("--request-id", "req-1");
+        let lost = CliError::of("pause it", &silent(Lost::Connection, Some(Accepted::Unknown)));
+        let read = CliError::of("show it", &silent(Lost::Time, None)).repeating("--request-id", "req-1");
+
+        assert_eq!(
+            write.text(),
+            "error: cannot pause it: no answer came in time\n\
+             \x20 it is unknown whether it was accepted\n\
+             \x20 a:1: it did not answer in time\n\
+             \x20 try: the same command with --request-id req-1: what was accepted already is not done twice\n"
+        );
+        assert_eq!((write.exit(), lost.exit()), (Exit::TimeOut, Exit::Unavailable));
+        assert!(
+            lost.text().contains("it is unknown whether it was accepted"),
+            "{}",
+            lost.text()
+        );
+        assert!(!read.text().contains("accepted"), "{}", read.text());
+    }
+
+    #[test]
+    fn one_wrong_field_is_said_once() {
+        let mut details = ErrorDetails::with_bad_request_violation("event.event_type", "an empty segment");
+        details.set_error_info("FIELD_INVALID", failure::DOMAIN, HashMap::new());
+        let message = "event.event_type: an empty segment";
+        let status = Status::with_error_details(Code::InvalidArgument, message, details);
+
+        let error = CliError::of_status("publish a..b", &status);
+
+        assert_eq!(
+            error.text(),
+            "error: cannot publish a..b: event.event_type: an empty segment\n"
+        );
     }
 }

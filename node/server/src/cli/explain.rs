@@ -12,8 +12,17 @@ use crate::cli::{attempts, destinations, words};
 /// Letters of a response shown with an attempt.
 const EXCERPT_LETTERS_MAX: usize = 160;
 
+/// Which routes' decisions are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Routes {
+    /// Those that matched; the others are counted.
+    Matched,
+    /// All.
+    All,
+}
+
 /// The story, distances measured from the state's clock in `times`.
-pub(super) fn render(story: &ExplainEventResponse, times: &Times) -> String {
+pub(super) fn render(story: &ExplainEventResponse, routes: Routes, times: &Times) -> String {
     let nothing = Event::default();
     let event = story.event.as_ref().unwrap_or(&nothing);
     let size = usize::try_from(story.payload_bytes).unwrap_or_default();
@@ -31,7 +40,7 @@ pub(super) fn render(story: &ExplainEventResponse, times: &Times) -> String {
         event.door_node
     ));
     text.push_str(&format!("key        {}\n", key(&event.idempotency_key)));
-    routing(&mut text, &story.decisions);
+    routing(&mut text, &story.decisions, routes);
     for delivery in &story.deliveries {
         text.push('\n');
         one_delivery(&mut text, delivery, times);
@@ -48,21 +57,27 @@ pub(super) fn key(key: &str) -> String {
     }
 }
 
-fn routing(text: &mut String, decisions: &[RoutingDecision]) {
-    let matched = decisions
-        .iter()
-        .filter(|decision| decision.reason() != DecisionReason::TypeDiffers)
-        .count();
+fn routing(text: &mut String, decisions: &[RoutingDecision], routes: Routes) {
     if decisions.is_empty() {
         text.push_str("routing    the tenant had no routes\n");
         return;
     }
+    let matches = |decision: &&RoutingDecision| decision.reason() != DecisionReason::TypeDiffers;
+    let matched = decisions.iter().filter(matches).count();
+    let shown: Vec<&RoutingDecision> = match routes {
+        Routes::Matched => decisions.iter().filter(matches).collect(),
+        Routes::All => decisions.iter().collect(),
+    };
+    let hidden = match decisions.len() - shown.len() {
+        0 => String::new(),
+        hidden => format!("; --all shows the other {hidden}"),
+    };
     text.push_str(&format!(
-        "routing    {matched} of {} matched\n",
+        "routing    {matched} of {} matched{hidden}\n",
         words::count(decisions.len(), "route", "routes")
     ));
     let widest = |part: fn(&RoutingDecision) -> &str| {
-        decisions
+        shown
             .iter()
             .map(|decision| part(decision).chars().count())
             .max()
@@ -73,7 +88,7 @@ fn routing(text: &mut String, decisions: &[RoutingDecision]) {
         widest(|decision| &decision.pattern),
         widest(|decision| &decision.destination),
     );
-    for decision in decisions {
+    for decision in shown {
         let (mark, why) = match decision.reason() {
             DecisionReason::Matched => ("+", "matched"),
             DecisionReason::AlreadyChosen => {
@@ -116,9 +131,12 @@ fn one_delivery(text: &mut String, one: &ExplainedDelivery, times: &Times) {
         one_attempt(text, attempt, times);
     }
     if one.attempts.is_empty() {
-        text.push_str("  no attempt yet\n");
+        text.push_str("  no attempt is on record yet\n");
     } else if delivery.run > run {
-        text.push_str(&format!("  replayed: run {}, no attempt yet\n", delivery.run));
+        text.push_str(&format!(
+            "  replayed: run {}, no attempt is on record yet\n",
+            delivery.run
+        ));
     }
     text.push_str(&format!("  ⇒ {}\n", next(one, times)));
 }
@@ -201,7 +219,14 @@ fn excerpt(attempt: &Attempt) -> Option<String> {
 fn next(one: &ExplainedDelivery, times: &Times) -> String {
     let owner = one.owner.unwrap_or_default();
     match one.next.as_ref().and_then(|next| next.step.as_ref()) {
-        Some(next_step::Step::Attempt(attempt)) => format!("{}, {}", tried(attempt, times), by(&owner)),
+        Some(next_step::Step::Attempt(attempt)) => {
+            format!(
+                "{}, {}{}",
+                tried(attempt, times),
+                by(&owner),
+                under_way(attempt, &owner, times)
+            )
+        }
         Some(next_step::Step::Held(held)) => {
             let state = match held.state() {
                 DestinationState::Disabled => format!("disabled ({})", held.why),
@@ -229,6 +254,15 @@ fn next(one: &ExplainedDelivery, times: &Times) -> String {
                 .unwrap_or_default()
         ),
         None => "unknown to this version".to_owned(),
+    }
+}
+
+/// The state learns of an attempt when it is over: of one that is due, only its owner knows whether it has begun.
+fn under_way(attempt: &next_step::Attempt, owner: &Owner, times: &Times) -> &'static str {
+    if owner.node != 0 && times.is_past(attempt.due) {
+        "; it may be under way: an attempt is on record when it is over"
+    } else {
+        ""
     }
 }
 

@@ -4,23 +4,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pushrail_api::v1;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::cli::thing::index;
 use crate::cli::words;
-
-/// A page of a list under the name of its rows.
-pub(super) fn list(name: &str, rows: Vec<Value>, applied: &str, age: Option<prost_types::Duration>) -> Value {
-    let mut object = Map::new();
-    object.insert(name.to_owned(), Value::Array(rows));
-    object.insert("applied".to_owned(), json!(applied));
-    object.insert("age".to_owned(), length(age));
-    Value::Object(object)
-}
-
-/// One object with the state it reflects.
-pub(super) fn one(name: &str, value: Value, applied: &str, age: Option<prost_types::Duration>) -> Value {
-    json!({ name: value, "applied": applied, "age": length(age) })
-}
 
 /// A time, or null.
 pub(super) fn time(moment: Option<prost_types::Timestamp>) -> Value {
@@ -264,6 +251,7 @@ pub(super) fn receipt(receipt: &v1::Receipt) -> Value {
         "duplicate": receipt.duplicate,
         "deliveries": receipt.deliveries,
         "token": receipt.token,
+        "token_index": index(&receipt.token),
     })
 }
 
@@ -280,6 +268,7 @@ pub(super) fn cluster(status: &v1::ClusterStatusResponse) -> Value {
         "now": time(status.now),
         "shards_unowned": status.shards_unowned,
         "applied": status.applied,
+        "applied_index": index(&status.applied),
         "age": length(status.age),
     })
 }
@@ -325,6 +314,7 @@ pub(super) fn explained(story: &v1::ExplainEventResponse) -> Value {
         "deliveries": deliveries,
         "now": time(story.now),
         "applied": story.applied,
+        "applied_index": index(&story.applied),
         "age": length(story.age),
     })
 }

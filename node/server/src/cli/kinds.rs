@@ -5,7 +5,7 @@ use pushrail_api::v1::{GetKindRequest, Kind, KindField, ListKindsRequest, Presen
 use serde_json::json;
 
 use crate::cli::error::CliError;
-use crate::cli::reach::Reach;
+use crate::cli::reach::{Reach, text};
 use crate::cli::session::{Session, Shown, Trying as _};
 use crate::cli::table::{pairs, table};
 use crate::cli::{json as to_json, words};
@@ -26,6 +26,7 @@ pub(super) enum Verb {
     #[command(alias = "get")]
     Show {
         /// Its name
+        #[arg(value_parser = text)]
         kind: String,
     },
     /// Show all

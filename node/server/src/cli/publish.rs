@@ -1,26 +1,22 @@
-//! `pushrail publish`: one event, or a file of them, one JSON object a line.
+//! `pushrail publish`: one event, or a file of them. An event without an idempotency key is given one here: the client
+//! may then ask the next node where one stays silent, and an error names the key with which a repeat is harmless.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use pushrail_api::failure;
-use pushrail_api::v1::{NewEvent, PublishBatchRequest, PublishRequest, Receipt, publish_result};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use clap::{ArgGroup, Args};
+use pushrail_api::drawn_id;
+use pushrail_api::v1::{NewEvent, PublishRequest};
+use pushrail_model::limits;
 
-use crate::cli::error::{CliError, Exit};
-use crate::cli::reach::{Format, Reach};
+use crate::cli::error::CliError;
+use crate::cli::reach::{Reach, text};
 use crate::cli::session::{Session, Shown, Trying as _};
 use crate::cli::table::pairs;
-use crate::cli::{given, json as to_json, words};
+use crate::cli::{given, json as to_json};
 
-/// Events and bytes of one call: below what a node takes, envelopes included.
-const BATCH_EVENTS_MAX: usize = 500;
-const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
+mod batch;
+mod lines;
+mod tally;
 
 /// Publishes.
 #[derive(Debug, Args)]
@@ -33,64 +29,65 @@ pub struct Publish {
 
 /// What to publish.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("payload").required(true).args(["data", "data_file", "batch_file"])))]
 pub(super) struct What {
     /// Whose
     #[arg(
         long,
         value_name = "TENANT",
         env = "PUSHRAIL_TENANT",
+        value_parser = text,
         required_unless_present = "batch_file"
     )]
     tenant: Option<String>,
     /// The event's type, such as order.paid
-    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch_file")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = text, required_unless_present = "batch_file")]
     event_type: Option<String>,
     /// The payload
-    #[arg(long, conflicts_with = "data_file")]
+    #[arg(long)]
     data: Option<String>,
     /// File with the payload; - is stdin
     #[arg(long, value_name = "FILE")]
     data_file: Option<PathBuf>,
     /// What the payload is
-    #[arg(long, default_value = "application/json")]
+    #[arg(long, default_value = "application/json", value_parser = text)]
     content_type: String,
-    /// Makes a repeat harmless for 24 h
-    #[arg(long, value_name = "KEY")]
+    /// Makes a repeat harmless for 24 h; left out, one is drawn, and told where a repeat may need it. With --batch-file,
+    /// lines without a key of their own get this one with their number: KEY.17
+    #[arg(long, value_name = "KEY", value_parser = text)]
     idempotency_key: Option<String>,
     /// File of events, one JSON object a line; - is stdin. Keys: type, tenant, content_type, idempotency_key and one of
-    /// data (any JSON), text (as it is) and base64
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data", "data_file", "idempotency_key"])]
+    /// data (any JSON), text (as it is) and base64. With -o json, one result is printed a line (NDJSON), in order
+    #[arg(long, value_name = "FILE", conflicts_with = "event_type")]
     batch_file: Option<PathBuf>,
 }
 
 pub(super) async fn run(session: &mut Session, what: What) -> Result<(), CliError> {
+    let drawn = || drawn_id("cli");
+    let key = what.idempotency_key.clone().unwrap_or_else(drawn);
     if let Some(path) = &what.batch_file {
         let text = given::read_text(path)?;
-        let events = events(&text, &what)?;
-        return batches(session, events).await;
+        let events = lines::read(&text, what.tenant.as_deref(), &what.content_type, &key)?;
+        return batch::publish(session, events, &key).await;
     }
-    let payload = match (&what.data, &what.data_file) {
-        (Some(data), _) => data.clone().into_bytes(),
+    let payload = match (what.data, &what.data_file) {
+        (Some(data), _) => data.into_bytes(),
         (None, Some(path)) => given::read(path)?,
-        (None, None) => {
-            return Err(
-                CliError::usage("publish", "there is no payload").helping("--data '{}' or --data-file FILE")
-            );
-        }
+        (None, None) => Vec::new(),
     };
+    fits(payload.len()).map_err(|wrong| CliError::usage("publish", wrong))?;
     let event = NewEvent {
         tenant: what.tenant.unwrap_or_default(),
         event_type: what.event_type.unwrap_or_default(),
         content_type: what.content_type,
         payload: payload.into(),
-        idempotency_key: what.idempotency_key.unwrap_or_default(),
+        idempotency_key: key.clone(),
     };
     let tried = format!("publish {} for {}", event.event_type, event.tenant);
-    let answer = session
-        .client
-        .publish(PublishRequest { event: Some(event) })
-        .await;
-    let receipt = answer.trying(|| tried)?.receipt.unwrap_or_default();
+    let request = PublishRequest { event: Some(event) };
+    let answer = session.client.publish(request).await.trying(|| tried);
+    let answer = answer.map_err(|error| error.repeating("--idempotency-key", &key))?;
+    let receipt = answer.receipt.unwrap_or_default();
     session.show(&Shown {
         text: pairs(&[
             ("event", receipt.event.clone()),
@@ -106,200 +103,53 @@ pub(super) async fn run(session: &mut Session, what: What) -> Result<(), CliErro
     })
 }
 
-/// One line of a batch file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    #[serde(rename = "type")]
-    event_type: String,
-    tenant: Option<String>,
-    content_type: Option<String>,
-    idempotency_key: Option<String>,
-    data: Option<Value>,
-    text: Option<String>,
-    base64: Option<String>,
-}
-
-fn events(text: &str, what: &What) -> Result<Vec<NewEvent>, CliError> {
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(at, line)| {
-            event(line, what)
-                .map_err(|wrong| CliError::usage(format!("read line {} of the batch", at + 1), wrong))
-        })
-        .collect()
-}
-
-fn event(line: &str, what: &What) -> Result<NewEvent, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let payload = match (line.data, line.text, line.base64) {
-        (Some(data), None, None) => data.to_string().into_bytes(),
-        (None, Some(text), None) => text.into_bytes(),
-        (None, None, Some(base64)) => STANDARD.decode(base64).map_err(|error| error.to_string())?,
-        _ => return Err("exactly one of data, text and base64 is needed".to_owned()),
-    };
-    let tenant = line.tenant.or_else(|| what.tenant.clone());
-    Ok(NewEvent {
-        tenant: tenant.ok_or("a tenant is needed, in the line or as --tenant")?,
-        event_type: line.event_type,
-        content_type: line.content_type.unwrap_or_else(|| what.content_type.clone()),
-        payload: payload.into(),
-        idempotency_key: line.idempotency_key.unwrap_or_default(),
-    })
-}
-
-/// Cuts events into calls, in order.
-fn calls(events: Vec<NewEvent>) -> Vec<Vec<NewEvent>> {
-    let mut calls: Vec<Vec<NewEvent>> = Vec::new();
-    let mut bytes = 0;
-    for event in events {
-        let size = event.payload.len() + 1024;
-        match calls.last_mut() {
-            Some(call) if call.len() < BATCH_EVENTS_MAX && bytes + size <= BATCH_BYTES_MAX => {
-                bytes += size;
-                call.push(event);
-            }
-            _ => {
-                bytes = size;
-                calls.push(vec![event]);
-            }
-        }
+/// Refuses before anything is sent what no node takes.
+fn fits(payload_bytes: usize) -> Result<(), String> {
+    let (most, usual) = (limits::PAYLOAD_BYTES_HARD_MAX, limits::PAYLOAD_BYTES_DEFAULT);
+    if payload_bytes <= most {
+        return Ok(());
     }
-    calls
-}
-
-async fn batches(session: &Session, events: Vec<NewEvent>) -> Result<(), CliError> {
-    let total = events.len();
-    let bar = progress(total);
-    let mut failed = 0;
-    let mut first_error = None;
-    for call in calls(events) {
-        let count = call.len();
-        let answer = session
-            .client
-            .publish_batch(PublishBatchRequest { events: call })
-            .await;
-        let results = answer.trying(|| format!("publish a batch of {count}"))?.results;
-        for result in results {
-            match result.result {
-                Some(publish_result::Result::Accepted(receipt)) => accepted(session, &receipt)?,
-                Some(publish_result::Result::Error(error)) => {
-                    failed += 1;
-                    refused(session, &failure::from_message(&error), &mut first_error)?;
-                }
-                None => failed += 1,
-            }
-        }
-        bar.inc(u64::try_from(count).unwrap_or(u64::MAX));
-    }
-    bar.finish_and_clear();
-    session.warn(&format!("{} of {total} accepted", total - failed));
-    match first_error {
-        None if failed == 0 => Ok(()),
-        Some(error) if failed == total => Err(error),
-        _ => Err(CliError::failed(
-            format!("publish {failed} of {total} events"),
-            "they were not accepted, or it is unknown whether they were",
-        )
-        .exiting(Exit::Partly)),
-    }
-}
-
-/// One line an event, in the order of the file, whatever the format: a stream, not one large object.
-fn accepted(session: &Session, receipt: &Receipt) -> Result<(), CliError> {
-    let line = match session.format {
-        Format::Json => to_json::receipt(receipt).to_string(),
-        Format::Name => receipt.event.clone(),
-        Format::Table => {
-            let duplicate = if receipt.duplicate { "  duplicate" } else { "" };
-            let count = usize::try_from(receipt.deliveries).unwrap_or(usize::MAX);
-            let deliveries = words::count(count, "delivery", "deliveries");
-            format!("{}  {deliveries}{duplicate}", receipt.event)
-        }
-    };
-    session.write(format!("{line}\n").as_bytes())
-}
-
-fn refused(session: &Session, status: &tonic::Status, first: &mut Option<CliError>) -> Result<(), CliError> {
-    let error = CliError::of_status("publish", status);
-    if session.format == Format::Json {
-        let line = json!({
-            "error": status.message(),
-            "reason": failure::reason(status),
-            "accepted": failure::accepted(status).map(pushrail_api::Accepted::as_str),
-        });
-        session.write(format!("{line}\n").as_bytes())?;
-    } else {
-        // Names and tables stay free of what is no event.
-        session.warn(error.text().trim_end());
-    }
-    first.get_or_insert(error);
-    Ok(())
-}
-
-fn progress(total: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {per_sec}  {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX)).with_style(style)
+    Err(format!(
+        "the payload has {payload_bytes} bytes; no node takes more than {most} ({usual} unless its configuration \
+         allows more); nothing was sent, it was not accepted"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    fn what() -> What {
-        What {
-            tenant: Some("acme".to_owned()),
-            event_type: None,
-            data: None,
-            data_file: None,
-            content_type: "application/json".to_owned(),
-            idempotency_key: None,
-            batch_file: None,
-        }
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        what: What,
+    }
+
+    fn refused(line: &[&str]) -> String {
+        let fixed = ["x", "--tenant", "acme", "--type", "order.paid"];
+        let line = Line::try_parse_from(fixed.iter().chain(line));
+        line.unwrap_err().to_string()
     }
 
     #[test]
-    fn a_line_is_an_event_with_one_payload() {
-        let text = "{\"type\":\"a\",\"data\":{\"n\": 1}}\n\n{\"type\":\"b\",\"tenant\":\"globex\",\"text\":\"x\",\
-                    \"content_type\":\"text/plain\",\"idempotency_key\":\"k\"}\n{\"type\":\"c\",\"base64\":\"AAE=\"}\n";
-
-        let events = events(text, &what()).unwrap();
-
-        assert_eq!(events.len(), 3);
-        assert_eq!(events[0].payload, "{\"n\":1}");
-        assert_eq!(events[0].tenant, "acme");
-        assert_eq!(
-            (events[1].tenant.as_str(), &events[1].payload[..]),
-            ("globex", &b"x"[..])
+    fn what_is_missing_or_empty_is_named() {
+        let nothing = refused(&[]);
+        assert!(nothing.contains("--data <DATA>|--data-file <FILE>"), "{nothing}");
+        let empty = refused(&["--data", "{}", "--idempotency-key", ""]);
+        assert!(
+            empty.contains("--idempotency-key") && empty.contains("must not be empty"),
+            "{empty}"
         );
-        assert_eq!(events[1].idempotency_key, "k");
-        assert_eq!(&events[2].payload[..], [0, 1]);
     }
 
     #[test]
-    fn a_wrong_line_is_named() {
-        let wrong = events("{\"type\":\"a\",\"data\":1}\n{\"type\":\"b\"}", &what()).unwrap_err();
-
-        assert!(wrong.text().contains("line 2"), "{}", wrong.text());
-        assert_eq!(wrong.exit(), Exit::Usage);
-    }
-
-    #[test]
-    fn calls_stay_within_what_a_node_takes() {
-        let event = |bytes: usize| NewEvent {
-            payload: vec![0; bytes].into(),
-            ..NewEvent::default()
-        };
-
-        let many = calls(vec![event(1); 1001]);
-        let large = calls(vec![event(1024 * 1024); 4]);
-
-        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, 1]);
-        assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    fn a_payload_that_no_node_takes_is_refused_with_the_limit() {
+        assert_eq!(fits(1024 * 1024), Ok(()));
+        let wrong = fits(20_000_000).unwrap_err();
+        for said in ["20000000", "1048576", "not accepted"] {
+            assert!(wrong.contains(said), "{wrong}");
+        }
     }
 }

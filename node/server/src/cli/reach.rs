@@ -11,7 +11,7 @@ pub(super) enum Format {
     /// For eyes.
     #[default]
     Table,
-    /// One JSON object.
+    /// One JSON object; of a batch of events, one for each, a line each (NDJSON).
     Json,
     /// Ids only, one a line.
     Name,
@@ -30,9 +30,10 @@ pub(super) struct Reach {
         default_value = "127.0.0.1:7400"
     )]
     pub(super) server: Vec<String>,
-    /// For how long to try, over all nodes
-    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = times::span)]
-    pub(super) timeout: std::time::Duration,
+    /// For how long to try each call, over all nodes, repeats included; given, nodes that cannot be reached are waited
+    /// for, too [default: 10s, at once where nobody listens]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = times::span_above_nothing)]
+    pub(super) timeout: Option<std::time::Duration>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(super) output: Format,
@@ -45,8 +46,16 @@ pub(super) struct Reach {
 #[derive(Clone, Debug, Args)]
 pub(super) struct TenantFlag {
     /// Whose data
-    #[arg(long, value_name = "TENANT", env = "PUSHRAIL_TENANT")]
+    #[arg(long, value_name = "TENANT", env = "PUSHRAIL_TENANT", value_parser = text)]
     pub(super) tenant: String,
+}
+
+/// What makes a repeat harmless.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RequestId {
+    /// Makes a repeat of this very command harmless; left out, one is drawn, and told where a repeat may need it
+    #[arg(long, value_name = "ID", value_parser = text)]
+    pub(super) request_id: Option<String>,
 }
 
 /// How fresh.
@@ -61,7 +70,13 @@ pub(super) struct Fresh {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Pages {
     /// At most so many
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, conflicts_with = "all")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "50",
+        conflicts_with = "all",
+        value_parser = number(1, u32::MAX)
+    )]
     pub(super) limit: u32,
     /// Everything, however much
     #[arg(long)]
@@ -84,6 +99,25 @@ impl Pages {
     }
 }
 
+/// Reads a text that must say something: an empty one is a variable that was not set.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it must not be empty; leave it out, or give at least one letter".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads a whole number within these bounds.
+pub(super) fn number(
+    least: u32,
+    most: u32,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let read = text.parse().ok().filter(|number| (least..=most).contains(number));
+        read.ok_or_else(|| format!("a whole number from {least} to {most} is needed"))
+    }
+}
+
 fn consistency(text: &str) -> Result<Consistency, String> {
     let level = match text.split_once(':') {
         None if text == "local" => consistency::Level::Local(consistency::Local {}),
@@ -97,6 +131,18 @@ fn consistency(text: &str) -> Result<Consistency, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_and_texts_are_refused_with_what_is_allowed() {
+        let read = number(1, 256);
+
+        assert_eq!(read("16"), Ok(16));
+        for wrong in ["0", "257", "-1", "x", ""] {
+            assert_eq!(read(wrong).unwrap_err(), "a whole number from 1 to 256 is needed");
+        }
+        assert_eq!(text("acme"), Ok("acme".to_owned()));
+        assert!(text("").is_err() && text(" ").is_err());
+    }
 
     #[test]
     fn consistency_is_one_of_three() {

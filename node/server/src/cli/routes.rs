@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use pushrail_api::v1::{CreateRouteRequest, GetRouteRequest, ListRoutesRequest, Route};
+use serde_json::Value;
 
 use crate::cli::error::CliError;
 use crate::cli::json;
-use crate::cli::reach::{Fresh, Pages, Reach, TenantFlag};
-use crate::cli::session::{Session, Shown, Trying as _};
-use crate::cli::table::{pairs, table};
+use crate::cli::reach::{Fresh, Pages, Reach, RequestId, TenantFlag, text};
+use crate::cli::session::{Session, Trying as _};
+use crate::cli::thing::{Detailed, Thing};
+use crate::cli::times::Times;
 
 /// Which event types go where.
 #[derive(Debug, Args)]
@@ -24,22 +26,23 @@ pub(super) enum Verb {
     /// Make a route; events published after it follow it
     Create {
         /// Its id: a-z, 0-9 and -, at most 64; left out, one is made
+        #[arg(value_parser = text)]
         route: Option<String>,
         #[command(flatten)]
         tenant: TenantFlag,
         /// Event types: order.paid (exact), order.* (one segment), order.** (any number)
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         pattern: String,
         /// To which destination
-        #[arg(long)]
+        #[arg(long, value_parser = text)]
         destination: String,
-        /// Makes a repeat of this very command harmless
-        #[arg(long, default_value = "")]
-        request_id: String,
+        #[command(flatten)]
+        request: RequestId,
     },
     /// Show one
     Get {
         /// Its id
+        #[arg(value_parser = text)]
         route: String,
         #[command(flatten)]
         tenant: TenantFlag,
@@ -58,30 +61,26 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliError> {
+    let client = &session.client;
     match verb {
         Verb::Create {
             route,
             tenant,
             pattern,
             destination,
-            request_id,
+            request,
         } => {
-            let request = CreateRouteRequest {
-                tenant: tenant.tenant,
-                route: route.unwrap_or_default(),
-                pattern,
-                destination,
-                request_id,
+            let tried = || format!("create route {pattern} → {destination}");
+            let make = |request_id| {
+                client.create_route(CreateRouteRequest {
+                    tenant: tenant.tenant,
+                    route: route.unwrap_or_default(),
+                    pattern: pattern.clone(),
+                    destination: destination.clone(),
+                    request_id,
+                })
             };
-            let answer = session.client.create_route(request.clone()).await;
-            let answer =
-                answer.trying(|| format!("create route {} → {}", request.pattern, request.destination))?;
-            let made = answer.route.unwrap_or_default();
-            session.show(&Shown {
-                text: details(session, &made),
-                json: serde_json::json!({ "route": json::route(&made), "token": answer.token }),
-                names: vec![made.route],
-            })
+            session.changed(session.change(tried, &request, make).await?)
         }
         Verb::Get { route, tenant, fresh } => {
             let request = GetRouteRequest {
@@ -89,63 +88,56 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                 route: route.clone(),
                 consistency: Some(fresh.consistency),
             };
-            let answer = session.client.get_route(request).await;
-            let answer = answer.trying(|| format!("show route {route}"))?;
-            let found = answer.route.unwrap_or_default();
-            session.show(&Shown {
-                text: details(session, &found),
-                json: json::one("route", json::route(&found), &answer.applied, answer.age),
-                names: vec![found.route],
-            })?;
-            session.reflects(&answer.applied, answer.age);
-            Ok(())
+            let answer = client.get_route(request).await;
+            session.found(answer.trying(|| format!("show route {route}"))?)
         }
-        Verb::List { tenant, pages, fresh } => list(session, tenant, &pages, fresh).await,
+        Verb::List { tenant, pages, fresh } => {
+            let tried = || format!("list routes of {}", tenant.tenant);
+            let page = |page_size, page_token| {
+                client.list_routes(ListRoutesRequest {
+                    tenant: tenant.tenant.clone(),
+                    page_size,
+                    page_token,
+                    consistency: Some(fresh.consistency.clone()),
+                })
+            };
+            session.list(&pages, tried, page).await
+        }
     }
 }
 
-async fn list(session: &Session, tenant: TenantFlag, pages: &Pages, fresh: Fresh) -> Result<(), CliError> {
-    let mut found = Vec::new();
-    let mut request = ListRoutesRequest {
-        tenant: tenant.tenant,
-        consistency: Some(fresh.consistency),
-        ..ListRoutesRequest::default()
-    };
-    let (applied, age) = loop {
-        request.page_size = pages.next_size(found.len());
-        let answer = session.client.list_routes(request.clone()).await;
-        let answer = answer.trying(|| format!("list routes of {}", request.tenant))?;
-        found.extend(answer.routes);
-        request.page_token = answer.next_page_token;
-        if request.page_token.is_empty() || found.len() >= pages.wanted() {
-            break (answer.applied, answer.age);
-        }
-    };
-    let rows = found.iter().map(|route| {
+impl Thing for Route {
+    const ONE: &'static str = "route";
+    const MANY: &'static str = "routes";
+    const HEADS: &'static [&'static str] = &["route", "pattern", "destination", "created"];
+
+    fn id(&self) -> String {
+        self.route.clone()
+    }
+
+    fn row(&self, times: &Times) -> Vec<String> {
         vec![
-            route.route.clone(),
-            route.pattern.clone(),
-            route.destination.clone(),
-            session.times.moment(route.created),
+            self.route.clone(),
+            self.pattern.clone(),
+            self.destination.clone(),
+            times.moment(self.created),
         ]
-    });
-    session.show(&Shown {
-        text: table(&["route", "pattern", "destination", "created"], rows),
-        json: json::list("routes", found.iter().map(json::route).collect(), &applied, age),
-        names: found.iter().map(|route| route.route.clone()).collect(),
-    })?;
-    session.reflects(&applied, age);
-    session.more(&request.page_token);
-    Ok(())
+    }
+
+    fn json(&self) -> Value {
+        json::route(self)
+    }
 }
 
-fn details(session: &Session, route: &Route) -> String {
-    pairs(&[
-        ("route", route.route.clone()),
-        ("tenant", route.tenant.clone()),
-        ("pattern", route.pattern.clone()),
-        ("destination", route.destination.clone()),
-        ("created", session.times.with_distance(route.created)),
-        ("version", route.version.to_string()),
-    ])
+impl Detailed for Route {
+    fn details(&self, times: &Times) -> Vec<(&'static str, String)> {
+        vec![
+            ("route", self.route.clone()),
+            ("tenant", self.tenant.clone()),
+            ("pattern", self.pattern.clone()),
+            ("destination", self.destination.clone()),
+            ("created", times.with_distance(self.created)),
+            ("version", self.version.to_string()),
+        ]
+    }
 }

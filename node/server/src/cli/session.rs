@@ -2,14 +2,15 @@
 
 use std::io::{self, Write as _};
 
-use prost_types::Duration;
-use pushrail_api::{Client, ClientError, ClientOptions};
+use pushrail_api::{Client, ClientError, ClientOptions, Patience};
 use pushrail_model::token::Token;
 use serde_json::Value;
 
 use crate::cli::error::CliError;
 use crate::cli::reach::{Format, Reach};
+use crate::cli::thing::Reflected;
 use crate::cli::times::{self, Times};
+use crate::cli::words;
 
 /// What a verb has to show, in each form.
 pub(super) struct Shown {
@@ -34,10 +35,11 @@ pub(super) struct Session {
 impl Session {
     /// Makes the client; connects when first asked.
     pub(super) fn open(reach: &Reach) -> Result<Self, CliError> {
-        let options = ClientOptions {
-            deadline: reach.timeout,
-            ..ClientOptions::default()
-        };
+        let mut options = ClientOptions::default();
+        if let Some(timeout) = reach.timeout {
+            options.deadline = timeout;
+            options.patience = Patience::Whole;
+        }
         let client = Client::with_options(&reach.server, options)
             .map_err(|error| CliError::of("find the cluster", &error))?;
         Ok(Self {
@@ -50,7 +52,8 @@ impl Session {
     /// Prints data.
     pub(super) fn show(&self, shown: &Shown) -> Result<(), CliError> {
         match self.format {
-            Format::Table => self.write(shown.text.as_bytes()),
+            // What customers wrote stands in there, too.
+            Format::Table => self.write(words::harmless(&shown.text).as_bytes()),
             Format::Json => {
                 let text = serde_json::to_string_pretty(&shown.json)
                     .map_err(|error| CliError::failed("print JSON", error.to_string()))?;
@@ -84,7 +87,7 @@ impl Session {
     /// Says something beside the data, always.
     pub(super) fn warn(&self, text: &str) {
         // With stderr gone there is nobody left to tell.
-        drop(writeln!(io::stderr().lock(), "{text}"));
+        drop(writeln!(io::stderr().lock(), "{}", words::harmless(text)));
     }
 
     /// Says that a list goes on.
@@ -95,8 +98,8 @@ impl Session {
     }
 
     /// Says which state an answer reflects.
-    pub(super) fn reflects(&self, applied: &str, age: Option<Duration>) {
-        self.note(&reflects(applied, age));
+    pub(super) fn reflects(&self, reflected: &Reflected) {
+        self.note(&reflects(reflected));
     }
 }
 
@@ -112,11 +115,12 @@ impl<T> Trying<T> for Result<T, ClientError> {
     }
 }
 
-fn reflects(applied: &str, age: Option<Duration>) -> String {
+fn reflects(reflected: &Reflected) -> String {
+    let applied = &reflected.applied;
     let index = applied
         .parse::<Token>()
-        .map_or_else(|_| applied.to_owned(), |token| format!("index {}", token.index));
-    match times::length_of(age) {
+        .map_or_else(|_| applied.clone(), |token| format!("index {}", token.index));
+    match times::length_of(reflected.age) {
         Some(age) => format!("as of {index}, at most {} old ({applied})", times::length(age)),
         None => format!("as of {index}, of unknown age ({applied})"),
     }
@@ -135,12 +139,12 @@ mod tests {
             term: 3,
             index: LogIndex(1234),
         };
-        let age = Duration {
+        let age = prost_types::Duration {
             seconds: 0,
             nanos: 200_000_000,
         };
 
-        let text = reflects(&token.to_string(), Some(age));
+        let text = reflects(&Reflected::new(&token.to_string(), Some(age)));
 
         assert_eq!(text, format!("as of index 1234, at most 0.2 s old ({token})"));
     }

@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 use pushrail_api::v1::{CreateTenantRequest, GetTenantRequest, ListTenantsRequest, Tenant};
+use serde_json::Value;
 
 use crate::cli::error::CliError;
 use crate::cli::json;
-use crate::cli::reach::{Fresh, Pages, Reach};
-use crate::cli::session::{Session, Shown, Trying as _};
-use crate::cli::table::{pairs, table};
+use crate::cli::reach::{Fresh, Pages, Reach, RequestId, text};
+use crate::cli::session::{Session, Trying as _};
+use crate::cli::thing::{Detailed, Thing};
+use crate::cli::times::Times;
 
 /// Customers.
 #[derive(Debug, Args)]
@@ -24,17 +26,18 @@ pub(super) enum Verb {
     /// Make a tenant
     Create {
         /// Its id: a-z, 0-9 and -, at most 64; left out, one is made
+        #[arg(value_parser = text)]
         tenant: Option<String>,
         /// For people
         #[arg(long, default_value = "")]
         description: String,
-        /// Makes a repeat of this very command harmless
-        #[arg(long, default_value = "")]
-        request_id: String,
+        #[command(flatten)]
+        request: RequestId,
     },
     /// Show one
     Get {
         /// Its id
+        #[arg(value_parser = text)]
         tenant: String,
         #[command(flatten)]
         fresh: Fresh,
@@ -49,92 +52,79 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliError> {
+    let client = &session.client;
     match verb {
         Verb::Create {
             tenant,
             description,
-            request_id,
+            request,
         } => {
             let tenant = tenant.unwrap_or_default();
-            let request = CreateTenantRequest {
-                tenant: tenant.clone(),
-                description,
-                request_id,
+            let tried = || format!("create tenant {tenant}").trim_end().to_owned();
+            let make = |request_id| {
+                client.create_tenant(CreateTenantRequest {
+                    tenant: tenant.clone(),
+                    description,
+                    request_id,
+                })
             };
-            let answer = session.client.create_tenant(request).await;
-            let answer = answer.trying(|| format!("create tenant {tenant}"))?;
-            let made = answer.tenant.unwrap_or_default();
-            session.show(&Shown {
-                text: details(session, &made),
-                json: serde_json::json!({ "tenant": json::tenant(&made), "token": answer.token }),
-                names: vec![made.tenant],
-            })
+            session.changed(session.change(tried, &request, make).await?)
         }
         Verb::Get { tenant, fresh } => {
             let request = GetTenantRequest {
                 tenant: tenant.clone(),
                 consistency: Some(fresh.consistency),
             };
-            let answer = session.client.get_tenant(request).await;
-            let answer = answer.trying(|| format!("show tenant {tenant}"))?;
-            let found = answer.tenant.unwrap_or_default();
-            session.show(&Shown {
-                text: details(session, &found),
-                json: json::one("tenant", json::tenant(&found), &answer.applied, answer.age),
-                names: vec![found.tenant],
-            })?;
-            session.reflects(&answer.applied, answer.age);
-            Ok(())
+            let answer = client.get_tenant(request).await;
+            session.found(answer.trying(|| format!("show tenant {tenant}"))?)
         }
-        Verb::List { pages, fresh } => list(session, &pages, fresh).await,
+        Verb::List { pages, fresh } => {
+            let tried = || "list tenants".to_owned();
+            let page = |page_size, page_token| {
+                client.list_tenants(ListTenantsRequest {
+                    page_size,
+                    page_token,
+                    consistency: Some(fresh.consistency.clone()),
+                })
+            };
+            session.list(&pages, tried, page).await
+        }
     }
 }
 
-async fn list(session: &Session, pages: &Pages, fresh: Fresh) -> Result<(), CliError> {
-    let mut found = Vec::new();
-    let mut request = ListTenantsRequest {
-        consistency: Some(fresh.consistency),
-        ..ListTenantsRequest::default()
-    };
-    let (applied, age) = loop {
-        request.page_size = pages.next_size(found.len());
-        let answer = session.client.list_tenants(request.clone()).await;
-        let answer = answer.trying(|| "list tenants".to_owned())?;
-        found.extend(answer.tenants);
-        request.page_token = answer.next_page_token;
-        if request.page_token.is_empty() || found.len() >= pages.wanted() {
-            break (answer.applied, answer.age);
-        }
-    };
-    let rows = found.iter().map(|tenant| {
+impl Thing for Tenant {
+    const ONE: &'static str = "tenant";
+    const MANY: &'static str = "tenants";
+    const HEADS: &'static [&'static str] = &["tenant", "destinations", "routes", "created", "description"];
+
+    fn id(&self) -> String {
+        self.tenant.clone()
+    }
+
+    fn row(&self, times: &Times) -> Vec<String> {
         vec![
-            tenant.tenant.clone(),
-            tenant.destinations.to_string(),
-            tenant.routes.to_string(),
-            session.times.moment(tenant.created),
-            tenant.description.clone(),
+            self.tenant.clone(),
+            self.destinations.to_string(),
+            self.routes.to_string(),
+            times.moment(self.created),
+            self.description.clone(),
         ]
-    });
-    session.show(&Shown {
-        text: table(
-            &["tenant", "destinations", "routes", "created", "description"],
-            rows,
-        ),
-        json: json::list("tenants", found.iter().map(json::tenant).collect(), &applied, age),
-        names: found.iter().map(|tenant| tenant.tenant.clone()).collect(),
-    })?;
-    session.reflects(&applied, age);
-    session.more(&request.page_token);
-    Ok(())
+    }
+
+    fn json(&self) -> Value {
+        json::tenant(self)
+    }
 }
 
-fn details(session: &Session, tenant: &Tenant) -> String {
-    pairs(&[
-        ("tenant", tenant.tenant.clone()),
-        ("description", tenant.description.clone()),
-        ("destinations", tenant.destinations.to_string()),
-        ("routes", tenant.routes.to_string()),
-        ("created", session.times.with_distance(tenant.created)),
-        ("version", tenant.version.to_string()),
-    ])
+impl Detailed for Tenant {
+    fn details(&self, times: &Times) -> Vec<(&'static str, String)> {
+        vec![
+            ("tenant", self.tenant.clone()),
+            ("description", self.description.clone()),
+            ("destinations", self.destinations.to_string()),
+            ("routes", self.routes.to_string()),
+            ("created", times.with_distance(self.created)),
+            ("version", self.version.to_string()),
+        ]
+    }
 }

@@ -72,13 +72,21 @@ impl Times {
         moment.and_then(of_proto).is_some_and(|moment| moment <= self.now)
     }
 
-    /// Reads a moment: RFC 3339, or how long ago ("2h").
+    /// Reads a moment: RFC 3339, a time of today in the zone that is shown ("08:26:23"), or how long ago ("2h").
     pub(super) fn read(&self, text: &str) -> Result<prost_types::Timestamp, String> {
         if let Ok(moment) = text.parse::<Timestamp>() {
             return Ok(to_proto(moment));
         }
-        let ago =
-            span(text).map_err(|_| "a time like 2026-11-24T10:00:00Z, or a length like 2h".to_owned())?;
+        let wrong =
+            || "a time like 2026-11-24T10:00:00Z, one of today like 08:26:23, or a length like 2h".to_owned();
+        // Not left to the reading of lengths, for which this is eight hours and some.
+        if text.contains(':') {
+            let time: jiff::civil::Time = text.parse().map_err(|_| wrong())?;
+            let today = self.now.to_zoned_datetime(self.zone.clone()).date();
+            let moment = today.to_datetime(time).to_zoned_datetime(self.zone.clone());
+            return Ok(to_proto(moment.map_err(|_| wrong())?.timestamp()));
+        }
+        let ago = span(text).map_err(|_| wrong())?;
         let ago = SignedDuration::try_from(ago).map_err(|error| error.to_string())?;
         let moment = self.now.checked_sub(ago).map_err(|error| error.to_string())?;
         Ok(to_proto(moment))
@@ -88,12 +96,25 @@ impl Times {
 /// Reads a length of time: "1s", "250ms", "2h", "1h 30m". A bare number is refused: its unit matters.
 pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || "a length of time with its unit, such as 250ms, 5s, 2h or 1d".to_owned();
+    // A time of day would be read as hours, minutes and seconds.
+    if text.contains(':') {
+        return Err(wrong());
+    }
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     // A day here is 24 hours: retries know no daylight saving.
     let length = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| wrong())?;
     Duration::try_from(length).map_err(|_| wrong())
+}
+
+/// The same, and longer than nothing.
+pub(super) fn span_above_nothing(text: &str) -> Result<Duration, String> {
+    let length = span(text)?;
+    if length.is_zero() {
+        return Err("a length of time above 0, such as 5s".to_owned());
+    }
+    Ok(length)
 }
 
 /// "4 m 12 s", "2 h 5 m", "3 d 4 h", "0.4 s", "12 ms".
@@ -199,7 +220,7 @@ pub(super) mod tests {
         assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(span("1h 30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(span("2d"), Ok(Duration::from_secs(172_800)));
-        for wrong in ["", "5", "-5s", "five"] {
+        for wrong in ["", "5", "-5s", "five", "08:26:23", "PT08:26"] {
             assert!(span(wrong).is_err(), "{wrong}");
         }
     }
@@ -213,6 +234,10 @@ pub(super) mod tests {
             times.read("2026-11-24T10:00:00+02:00"),
             Ok(proto("2026-11-24T08:00:00Z").unwrap())
         );
-        assert!(times.read("yesterday").is_err());
+        assert_eq!(times.read("08:26:23"), Ok(proto("2026-11-24T06:26:23Z").unwrap()));
+        assert_eq!(times.read("08:26"), Ok(proto("2026-11-24T06:26:00Z").unwrap()));
+        for wrong in ["yesterday", "25:00", "8:26:23:1", ""] {
+            assert!(times.read(wrong).is_err(), "{wrong}");
+        }
     }
 }

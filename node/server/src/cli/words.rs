@@ -59,6 +59,30 @@ pub(super) fn bytes(count: usize) -> String {
     }
 }
 
+/// A text in which nothing commands the terminal: controls, and what turns the direction of writing, are spelt out.
+/// Lines stay lines.
+pub(super) fn harmless(text: &str) -> String {
+    spelt(text, |letter| letter == '\n' || letter == '\t')
+}
+
+/// The same, and on one line.
+pub(super) fn one_line(text: &str) -> String {
+    spelt(text, |_| false)
+}
+
+fn spelt(text: &str, allowed: impl Fn(char) -> bool) -> String {
+    let turns = |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if (letter.is_control() && !allowed(letter)) || turns(letter) {
+            safe.extend(letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
 /// One or many.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -73,6 +97,11 @@ mod tests {
         assert_eq!(cause(i32::from(Cause::TooLarge)), "too_large");
         assert_eq!(plain(&cause(i32::from(Cause::TooLarge))), "too large");
         assert_eq!(delivery_state(99), "unspecified");
+    }
+
+    #[test]
+    fn a_text_of_many_lines_keeps_them() {
+        assert_eq!(harmless("a\n\tb\r\u{7}ü→\n"), "a\n\tb\\r\\u{7}ü→\n");
     }
 
     #[test]

@@ -44,17 +44,37 @@ pub struct Problem {
     pub value: String,
     /// By whom.
     pub source: Source,
-    /// What would have been right.
-    pub allowed: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its value is not allowed.
+    Value {
+        /// What would have been right.
+        allowed: String,
+    },
+    /// There is no such key.
+    Unknown {
+        /// Those that may have been meant: the most similar one, or all.
+        meant: String,
+    },
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} = `{}` ({}): allowed is {}",
-            self.key, self.value, self.source, self.allowed
-        )
+        let Self {
+            key,
+            value,
+            source,
+            fault,
+        } = self;
+        match fault {
+            Fault::Value { allowed } => write!(f, "{key} = `{value}` ({source}): allowed is {allowed}"),
+            Fault::Unknown { meant } => write!(f, "unknown key {key} = `{value}` ({source}); {meant}"),
+        }
     }
 }
 
@@ -115,6 +135,11 @@ impl Keys {
 
     /// Refuses the value that a key has.
     pub fn refuse(&mut self, key: &str, allowed: &str) {
+        let allowed = allowed.to_owned();
+        self.complain(key, Fault::Value { allowed });
+    }
+
+    fn complain(&mut self, key: &str, fault: Fault) {
         if self.problems.iter().any(|problem| problem.key == key) {
             return;
         }
@@ -133,7 +158,7 @@ impl Keys {
             key: key.to_owned(),
             value,
             source,
-            allowed: allowed.to_owned(),
+            fault,
         });
     }
 
@@ -147,7 +172,11 @@ impl Keys {
             .collect();
         for key in unknown {
             let names: Vec<&str> = self.known.iter().map(|known| known.key).collect();
-            self.refuse(&key, &format!("no such key; there are {}", names.join(", ")));
+            let meant = match similar(&key, &names) {
+                Some(name) => format!("did you mean {name}?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            self.complain(&key, Fault::Unknown { meant });
         }
     }
 
@@ -164,5 +193,38 @@ impl Keys {
     /// Every key asked for so far.
     pub fn known(&self) -> &[Known] {
         &self.known
+    }
+}
+
+/// The name that was meant: one that differs in a few letters, or else ends as what was given does.
+fn similar<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let close = |name: &&&str| {
+        let distance = strsim::damerau_levenshtein(given, name);
+        distance * 3 <= given.len().max(name.len())
+    };
+    let nearest = names
+        .iter()
+        .filter(close)
+        .min_by_key(|name| strsim::damerau_levenshtein(given, name));
+    let by_end = || names.iter().find(|name| last(name) == last(given));
+    nearest.or_else(by_end).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_met_with_the_one_that_was_meant() {
+        let names = ["delivery.concurrency", "log.level", "listen", "http_listen"];
+
+        assert_eq!(
+            similar("delivery.concurency", &names),
+            Some("delivery.concurrency")
+        );
+        assert_eq!(similar("concurrency", &names), Some("delivery.concurrency"));
+        assert_eq!(similar("log.levle", &names), Some("log.level"));
+        assert_eq!(similar("colour", &names), None);
     }
 }

@@ -111,19 +111,37 @@ fn words(refusal: &Refusal) -> String {
         Refusal::VersionMoved { present } => format!("the object is at version {present} by now"),
         Refusal::ClusterExists => "the cluster has been formed already, with other members".to_owned(),
         Refusal::NotFormed => "the node runs, but its cluster has not been formed yet".to_owned(),
-        Refusal::NotAccepted { why } => format!("not accepted: {why}"),
-        Refusal::Unknown { why } => format!("it is unknown whether this was accepted: {why}"),
+        Refusal::NotAccepted { why } => {
+            format!(
+                "no majority can be reached, and this was not accepted ({})",
+                plain(why)
+            )
+        }
+        Refusal::Unknown { why } => format!(
+            "no majority answered in time, and it is unknown whether this was accepted ({})",
+            plain(why)
+        ),
         Refusal::RoutingUnsettled => {
             "not accepted: the tenant's routes changed again and again meanwhile".to_owned()
         }
         Refusal::FencePending { why } => {
             format!("the change stands, but who delivers has not yet said that it follows: {why}")
         }
-        Refusal::NoLeader { why } => format!("no leader confirmed the read: {why}"),
+        Refusal::NoLeader { why } => {
+            format!("no majority can be reached to confirm the read ({})", plain(why))
+        }
         Refusal::Behind { why } => why.clone(),
         Refusal::Stopping => "this node is on its way down".to_owned(),
         Refusal::Unreadable { .. } => "this node could not read its own state; its log says more".to_owned(),
     }
+}
+
+/// A cause without the verdicts on acceptance that it met on its way: they were given for a part of the whole, and
+/// beside the whole's own they would contradict it.
+fn plain(why: &str) -> String {
+    ["not accepted: ", "it is unknown whether it was accepted: "]
+        .iter()
+        .fold(why.to_owned(), |why, verdict| why.replace(verdict, ""))
 }
 
 fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<String, String>) {
@@ -206,6 +224,31 @@ mod tests {
             assert!(failure::retry_after(&status).is_some(), "{refusal:?}");
             assert_eq!(failure::accepted(&read(refusal)), None);
         }
+    }
+
+    #[test]
+    fn without_a_quorum_an_error_says_so_and_does_not_contradict_itself() {
+        let why = || "the first command has no answer yet: not accepted: no leader is known".to_owned();
+
+        let unknown = write(Refusal::Unknown { why: why() });
+        let refused = write(Refusal::NotAccepted {
+            why: "no leader is known".to_owned(),
+        });
+        let unread = read(Refusal::NoLeader { why: why() });
+
+        assert_eq!(
+            unknown.message(),
+            "no majority answered in time, and it is unknown whether this was accepted (the first command has no \
+             answer yet: no leader is known)"
+        );
+        assert_eq!(
+            refused.message(),
+            "no majority can be reached, and this was not accepted (no leader is known)"
+        );
+        assert!(
+            unread.message().starts_with("no majority can be reached"),
+            "{unread}"
+        );
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn a_story_reads_from_its_beginning_to_what_comes_next() {
     };
 
     assert_eq!(
-        render(&story, &fixed()),
+        render(&story, Routes::All, &fixed()),
         "\
 evt_1  order.paid  (application/json, 1.2 KiB)
 tenant     acme
@@ -199,7 +199,7 @@ dlv_1 → hooks  (webhook https://hooks.example/in)
       the receiver failed
       answer: {\"error\": \"no\"}
       it came too late to change anything
-  replayed: run 2, no attempt yet
+  replayed: run 2, no attempt is on record yet
   ⇒ nothing while the destination is paused, since 14:02:11 +02:00, 1 m ago; after a resume: first attempt
 "
     );
@@ -209,7 +209,49 @@ dlv_1 → hooks  (webhook https://hooks.example/in)
 fn an_event_without_routes_says_so() {
     let mut text = String::new();
 
-    routing(&mut text, &[]);
+    routing(&mut text, &[], Routes::Matched);
 
     assert_eq!(text, "routing    the tenant had no routes\n");
+}
+
+#[test]
+fn routes_that_do_not_match_are_counted_and_shown_when_asked_for() {
+    let decisions = [
+        decision("invoices", "invoice.*", "billing", DecisionReason::TypeDiffers),
+        decision("paid", "order.paid", "ledger", DecisionReason::Matched),
+        decision("returns", "return.**", "billing", DecisionReason::TypeDiffers),
+    ];
+    let mut text = String::new();
+
+    routing(&mut text, &decisions, Routes::Matched);
+
+    assert_eq!(
+        text,
+        "\
+routing    1 of 3 routes matched; --all shows the other 2
+  + paid  order.paid → ledger  matched
+"
+    );
+}
+
+#[test]
+fn an_attempt_that_is_due_may_be_under_way() {
+    let mut due = delivery("dlv_1", "hooks", DeliveryState::Scheduled);
+    due.next = step(next_step::Step::Attempt(next_step::Attempt {
+        due: proto("2026-11-24T12:03:01Z"),
+        retry: 0,
+        retries_max: 10,
+    }));
+    let mut text = String::new();
+
+    one_delivery(&mut text, &due, &fixed());
+
+    assert_eq!(
+        text,
+        "\
+dlv_1 → hooks  (webhook https://hooks.example/in)
+  no attempt is on record yet
+  ⇒ first attempt, due since 14:03:01 +02:00, 10 s ago, by node 3 (shard 532, epoch 4); it may be under way: an attempt is on record when it is over
+"
+    );
 }

@@ -64,7 +64,8 @@ fn an_unknown_key_is_refused_with_its_value_its_source_and_what_there_is() {
 
     assert!(text.contains("delivery.concurency = `10`"), "{text}");
     assert!(text.contains("lisen = `x` (PUSHRAIL_LISEN)"), "{text}");
-    assert!(text.contains("delivery.concurrency"), "{text}");
+    assert!(text.contains("did you mean delivery.concurrency?"), "{text}");
+    assert!(text.contains("did you mean listen?"), "{text}");
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         ("raft.election_min=150ms", "at least twice raft.heartbeat"),
         ("raft.election_max=400ms", "more than raft.election_min"),
         ("delivery.connect_timeout=30s", "at most delivery.attempt_timeout"),
-        ("delivery=5", "no such key"),
+        ("delivery=5", "unknown key"),
     ];
     for (set, allowed) in cases {
         let (key, value) = set.split_once('=').unwrap();
