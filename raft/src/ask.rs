@@ -221,7 +221,6 @@ pub(crate) fn question_from(question: &proto::LeaseQuestion) -> MemberReport {
         applied: LogIndex(question.applied),
         fence: LogIndex(question.fence),
         clock: Timestamp(question.clock),
-        clock_ahead: 0,
         format: question.format,
         work: Work {
             depth: question.depth,
@@ -245,7 +244,7 @@ pub(crate) fn status_to(status: ClusterStatus) -> proto::ClusterStatusResponse {
             applied: report.applied.0,
             fence: report.fence.0,
             clock: report.clock.0,
-            clock_ahead: report.clock_ahead,
+            clock_ahead: member.clock_ahead,
             format: report.format,
             depth: report.work.depth,
             oldest_due_age: Span::from_duration(report.work.oldest_due_age).0,
@@ -262,6 +261,8 @@ pub(crate) fn status_to(status: ClusterStatus) -> proto::ClusterStatusResponse {
         committed: status.committed.0,
         last_log: status.last_log.0,
         members: members.collect(),
+        time_ahead: status.time_ahead,
+        clocks_apart: status.clocks_apart,
     }
 }
 
@@ -273,7 +274,6 @@ fn status_from(status: proto::ClusterStatusResponse) -> ClusterStatus {
             applied: LogIndex(member.applied),
             fence: LogIndex(member.fence),
             clock: Timestamp(member.clock),
-            clock_ahead: member.clock_ahead,
             format: member.format,
             work: Work {
                 depth: member.depth,
@@ -288,6 +288,7 @@ fn status_from(status: proto::ClusterStatusResponse) -> ClusterStatus {
             report: member.reported_ago.map(|ago| (report, Span(ago).as_duration())),
             lease_over: member.lease_over,
             matched: member.matched.map(LogIndex),
+            clock_ahead: member.clock_ahead,
         }
     });
     ClusterStatus {
@@ -297,6 +298,8 @@ fn status_from(status: proto::ClusterStatusResponse) -> ClusterStatus {
         committed: LogIndex(status.committed),
         last_log: LogIndex(status.last_log),
         members: members.collect(),
+        time_ahead: status.time_ahead,
+        clocks_apart: status.clocks_apart,
     }
 }
 
@@ -312,7 +315,6 @@ mod tests {
             applied: LogIndex(9),
             fence: LogIndex(8),
             clock: Timestamp(77),
-            clock_ahead: -5,
             format: 1,
             work: Work {
                 depth: 4,
@@ -331,6 +333,7 @@ mod tests {
             report,
             lease_over: false,
             matched: Some(LogIndex(9)),
+            clock_ahead: Some(-5),
         };
         let status = ClusterStatus {
             leader: NodeId(1),
@@ -342,6 +345,8 @@ mod tests {
                 member(1, Some((report, Duration::from_millis(20)))),
                 member(2, None),
             ],
+            time_ahead: Some(-7),
+            clocks_apart: Some("node 2".to_owned()),
         };
 
         assert_eq!(status_from(status_to(status.clone())), status);

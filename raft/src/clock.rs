@@ -1,9 +1,7 @@
-//! The clocks of a node, and the time that a leader stamps on entries.
-//!
-//! Deciding what time it is in the state has one seam, `Stamper`: today the leader's own wall clock made
-//! monotonic. Invariant: a stamper's time never falls and never stands still for long.
+//! The clocks of a node. What they say together, and what time it is in the state, is decided elsewhere: see
+//! `agreement`, `course` and `timekeeper`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pushrail_model::time::{Span, Timestamp};
@@ -32,7 +30,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's clocks, moved forward at will: hours of waiting pass in no time.
+/// The machine's clocks, moved at will: hours of waiting pass in no time, and wall clocks go wrong.
 ///
 /// Time goes on by itself between moves, so that leases and timers keep working.
 #[derive(Debug, Default)]
@@ -42,7 +40,8 @@ pub struct TestClock {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Ahead {
-    wall: Duration,
+    // In microseconds; below zero: it was turned back.
+    wall: i64,
     monotonic: Duration,
 }
 
@@ -54,63 +53,41 @@ impl TestClock {
 
     /// Lets `by` pass, on the wall and by the counting clock.
     pub fn advance(&self, by: Duration) {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        ahead.wall += by;
+        let mut ahead = self.lock();
+        ahead.wall = ahead.wall.saturating_add(micros(by));
         ahead.monotonic += by;
     }
 
     /// Sets the wall clock forward alone, as an operator or a time server might.
     pub fn jump_wall(&self, by: Duration) {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).wall += by;
+        let mut ahead = self.lock();
+        ahead.wall = ahead.wall.saturating_add(micros(by));
     }
 
-    fn ahead(&self) -> Ahead {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Turns the wall clock back alone.
+    pub fn turn_wall_back(&self, by: Duration) {
+        let mut ahead = self.lock();
+        ahead.wall = ahead.wall.saturating_sub(micros(by));
     }
+
+    fn lock(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Clock for TestClock {
     fn wall(&self) -> Timestamp {
-        SystemClock.wall().plus(Span::from_duration(self.ahead().wall))
+        let ahead = self.lock().wall;
+        Timestamp(SystemClock.wall().0.saturating_add_signed(ahead))
     }
 
     fn monotonic(&self) -> Instant {
-        SystemClock.monotonic() + self.ahead().monotonic
-    }
-}
-
-/// The state's time as a leader counts it.
-#[derive(Debug, Default)]
-pub(crate) struct Stamper {
-    last: Mutex<Option<(Timestamp, Instant)>>,
-}
-
-impl Stamper {
-    /// The state's time now.
-    ///
-    /// It follows the wall clock. Where it is ahead of that (the state was, or the wall clock fell back) it goes on
-    /// at half speed until the wall clock has caught up: retries must not freeze.
-    pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
-        let (wall, monotonic) = (clock.wall(), clock.monotonic());
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let time = match *last {
-            None => wall,
-            Some((time, at)) => {
-                let slowly = time.plus(Span::from_duration(monotonic.saturating_duration_since(at) / 2));
-                wall.max(slowly)
-            }
-        };
-        *last = Some((time, monotonic));
-        time
-    }
-
-    /// Begins at the state's clock where that is ahead: what was stamped before is never undercut.
-    pub(crate) fn raise(&self, state: Timestamp, clock: &dyn Clock) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = last.is_none_or(|(time, _)| time < state);
-        if behind {
-            *last = Some((state, clock.monotonic()));
-        }
+        let ahead = self.lock().monotonic;
+        SystemClock.monotonic() + ahead
     }
 }
 
@@ -119,40 +96,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_follows_the_wall_clock() {
+    fn a_wall_clock_is_moved_alone_or_together_with_the_counting_one() {
         let clock = TestClock::new();
-        let stamper = Stamper::default();
-        let first = stamper.now(&clock);
+        let (wall, counted) = (clock.wall(), clock.monotonic());
 
         clock.advance(Duration::from_secs(3600));
+        clock.turn_wall_back(Duration::from_secs(7200));
 
-        assert!(stamper.now(&clock) >= first.plus(Span::HOUR));
-    }
-
-    #[test]
-    fn a_stamp_behind_the_state_goes_on_at_half_speed() {
-        let clock = TestClock::new();
-        let stamper = Stamper::default();
-        let state = clock.wall().plus(Span::DAY);
-        stamper.raise(state, &clock);
-
-        clock.advance(Duration::from_secs(3600));
-        let later = stamper.now(&clock);
-
-        assert!(later >= state.plus(Span::from_secs(1800)), "it does not stop");
-        assert!(later < state.plus(Span::from_secs(1860)), "it does not run ahead");
-    }
-
-    #[test]
-    fn a_stamp_never_falls() {
-        let clock = TestClock::new();
-        let stamper = Stamper::default();
-        let state = clock.wall().plus(Span::DAY);
-        stamper.raise(state, &clock);
-        let first = stamper.now(&clock);
-
-        stamper.raise(Timestamp::ZERO, &clock);
-
-        assert!(stamper.now(&clock) >= first);
+        assert!(clock.wall() <= wall.minus(Span::from_secs(3590)));
+        assert!(clock.monotonic() - counted >= Duration::from_secs(3600));
+        clock.jump_wall(Duration::from_secs(7200));
+        assert!(clock.wall() >= wall.plus(Span::HOUR));
     }
 }

@@ -20,6 +20,8 @@ pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
 pub const LEASE_INTERVAL: Duration = Duration::from_millis(300);
 /// How long a command may wait for its answer before it is said to have none.
 pub const PROPOSE_DEADLINE: Duration = Duration::from_millis(4_800);
+/// How far the wall clocks of members may differ, where nothing else is said.
+pub const CLOCK_BOUND: Duration = Duration::from_secs(10);
 /// The formats of the state that this version reads: all up to this one.
 pub const FORMAT: u32 = 1;
 
@@ -36,6 +38,9 @@ pub struct ReplicaConfig {
     pub advertise: NodeAddresses,
     /// The paces of the consensus core.
     pub timings: Timings,
+    /// How far the wall clocks of members may differ: beyond it, a leader whose clock a majority does not share
+    /// proposes nothing.
+    pub clock_bound: Duration,
     /// Which peers may be spoken to: all, but in tests of faults.
     pub filter: Arc<dyn PeerFilter>,
 }
@@ -49,6 +54,7 @@ impl ReplicaConfig {
             peer_listen,
             advertise,
             timings: Timings::default(),
+            clock_bound: CLOCK_BOUND,
             filter: Arc::new(OpenFilter),
         }
     }

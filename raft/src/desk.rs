@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use openraft::ReadPolicy;
@@ -12,15 +11,17 @@ use openraft::errors::{LinearizableReadError, RaftError};
 use pushrail_machine::query;
 use pushrail_model::ids::{LogIndex, NodeId};
 use pushrail_model::shard::{Ownership, ShardId};
+use pushrail_model::time::Timestamp;
 use tokio::time::{timeout, timeout_at};
 
-use crate::clock::{Clock, Stamper};
+use crate::clock::Clock;
 use crate::config::LEASE;
 use crate::error::ReadError;
-use crate::grants::{self, Grants};
-use crate::lease::Grant;
+use crate::grants::Grants;
+use crate::lease::{Grant, LeaseKeeper};
 use crate::own_state::OwnState;
 use crate::status::{ClusterStatus, MemberReport, MemberStatus};
+use crate::timekeeper::Timekeeper;
 
 /// How long a majority may take to confirm the leader.
 const CONFIRM: Duration = Duration::from_millis(1_200);
@@ -31,10 +32,10 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Desk {
     state: OwnState,
     grants: Arc<Grants>,
-    stamper: Arc<Stamper>,
+    time: Arc<Timekeeper>,
+    // What this node itself was told, by the leader before.
+    told: Arc<LeaseKeeper>,
     clock: Arc<dyn Clock>,
-    // The last term in which the stamper was raised to the state's clock.
-    stamped_term: AtomicU64,
 }
 
 /// Why a question has no answer.
@@ -78,15 +79,16 @@ impl Desk {
     pub(crate) fn new(
         state: OwnState,
         grants: Arc<Grants>,
-        stamper: Arc<Stamper>,
+        time: Arc<Timekeeper>,
+        told: Arc<LeaseKeeper>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             state,
             grants,
-            stamper,
+            time,
+            told,
             clock,
-            stamped_term: AtomicU64::new(0),
         }
     }
 
@@ -106,14 +108,20 @@ impl Desk {
         Ok((id.leader_id.term, LogIndex(id.index)))
     }
 
-    /// Grants `node` a lease, if a majority confirms this leader now.
+    /// Grants `node` a lease, if a majority confirms this leader now, and the clocks of a majority agree.
+    ///
+    /// Without a time nothing can be recorded, so nothing may be sent either.
     pub(crate) async fn lease(&self, node: NodeId, report: MemberReport) -> Result<Grant, DeskError> {
+        // Order: heard before anything is waited for, which would make the clock look slow.
+        self.time.hear(node, report.clock, self.clock.monotonic());
         let (term, commit) = self.confirm().await?;
-        self.begin_stamping(term, commit).await?;
-        let state_time = self.stamper.now(self.clock.as_ref());
-        let report = MemberReport {
-            clock_ahead: grants::ahead(report.clock.0, self.clock.wall().0),
-            ..report
+        self.begin_time(term, commit).await?;
+        let state_time = match self.time.stamp_within(Some(term), CONFIRM).await {
+            Ok(stamp) => stamp.time,
+            Err(why) => {
+                self.grants.note(term, node, report, self.clock.monotonic());
+                return Err(DeskError::NotLeading { why: why.to_string() });
+            }
         };
         if !self.grants.grant(term, node, report, self.clock.monotonic()) {
             return Err(DeskError::NotLeading {
@@ -128,15 +136,16 @@ impl Desk {
         })
     }
 
-    /// Once a term: no time is announced that lies before the state's.
-    async fn begin_stamping(&self, term: u64, commit: LogIndex) -> Result<(), DeskError> {
-        if self.stamped_term.load(Ordering::Acquire) >= term {
+    /// Once a term: no time is said that lies before the state's, or before what the last leader said.
+    async fn begin_time(&self, term: u64, commit: LogIndex) -> Result<(), DeskError> {
+        if self.time.has_begun(term) {
             return Ok(());
         }
         self.state.await_applied(commit, CONFIRM).await?;
         let state_clock = query::clock(&self.state.view()).map_err(unreadable)?;
-        self.stamper.raise(state_clock, self.clock.as_ref());
-        self.stamped_term.fetch_max(term, Ordering::AcqRel);
+        let followed = self.told.view(self.state.applied(), self.state.generation());
+        let followed = Some(followed.state_now()).filter(|time| *time > Timestamp::ZERO);
+        self.time.begin(term, state_clock, followed);
         Ok(())
     }
 
@@ -212,6 +221,7 @@ impl Desk {
         let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
         let replication = metrics.replication.unwrap_or_default();
         let last_log = LogIndex(metrics.last_log_index.unwrap_or(0));
+        let clocks = self.time.sight();
         let members = metrics.membership_config.nodes().map(|(&id, addresses)| {
             let node = NodeId(id);
             let known = granted.get(&node);
@@ -229,6 +239,9 @@ impl Desk {
                 report: known.map(|known| (known.report, age(now, known.at))),
                 lease_over: self.grants.is_over(node, now),
                 matched,
+                clock_ahead: clocks
+                    .as_ref()
+                    .and_then(|clocks| clocks.ahead.get(&node).copied()),
             }
         });
         Ok(ClusterStatus {
@@ -242,6 +255,8 @@ impl Desk {
                 .collect::<BTreeMap<_, _>>()
                 .into_values()
                 .collect(),
+            time_ahead: clocks.as_ref().and_then(|clocks| clocks.time_ahead),
+            clocks_apart: clocks.and_then(|clocks| clocks.apart),
         })
     }
 }

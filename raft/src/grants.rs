@@ -106,6 +106,31 @@ impl Grants {
         true
     }
 
+    /// Notes a report for which no lease is granted; what was granted before runs on.
+    pub(crate) fn note(&self, term: u64, node: NodeId, report: MemberReport, now: Instant) {
+        let mut leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(present) = leading.as_mut().filter(|present| present.term == term) else {
+            return;
+        };
+        // A lease of an earlier leader may still run.
+        let earlier = present.since + LEASE + LEASE_MARGIN;
+        let before = present.members.get(&node);
+        if before.is_some_and(|before| before.report.boot > report.boot) {
+            return;
+        }
+        let over_at = before.map_or(earlier, |before| before.over_at);
+        present.members.insert(
+            node,
+            Granted {
+                report,
+                at: now,
+                over_at,
+            },
+        );
+        drop(leading);
+        self.moved();
+    }
+
     /// What is known of each member that reported.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, Granted> {
         let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,12 +176,6 @@ impl Grants {
     fn moved(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
-}
-
-/// How far `wall` is ahead of `other`, in microseconds.
-pub(crate) fn ahead(wall: u64, other: u64) -> i64 {
-    let apart = i64::try_from(wall.abs_diff(other)).unwrap_or(i64::MAX);
-    if wall >= other { apart } else { -apart }
 }
 
 #[cfg(test)]
@@ -219,6 +238,24 @@ mod tests {
         grants.resign();
         assert!(!grants.grant(3, NodeId(2), report(5, 0), start), "no leader");
         assert!(!grants.is_over(NodeId(2), start + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_report_without_a_lease_is_known_and_makes_no_lease_longer() {
+        let grants = Grants::new();
+        let start = Instant::now();
+        grants.lead(3, start);
+        grants.grant(3, NodeId(2), report(5, 7), start);
+        let later = start + LEASE;
+
+        grants.note(3, NodeId(2), report(5, 8), later);
+        grants.note(3, NodeId(3), report(1, 0), later);
+
+        assert_eq!(grants.fence(NodeId(2)), Some(LogIndex(8)));
+        for node in [2, 3] {
+            assert!(!grants.is_over(NodeId(node), start + LEASE));
+            assert!(grants.is_over(NodeId(node), start + LEASE + LEASE_MARGIN));
+        }
     }
 
     #[test]

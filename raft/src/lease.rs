@@ -190,7 +190,6 @@ pub(crate) async fn keep_asking(
             applied: state.applied(),
             fence: reported.fence,
             clock: clock.wall(),
-            clock_ahead: 0,
             format: FORMAT,
             work: reported.work,
         };

@@ -14,8 +14,11 @@ pub mod types;
 pub mod view;
 pub mod wire;
 
+mod agreement;
 mod applier;
 mod ask;
+mod clockwatch;
+mod course;
 mod desk;
 mod door;
 mod flush;
@@ -38,5 +41,6 @@ mod start;
 mod state;
 mod state_machine;
 mod stores;
+mod timekeeper;
 mod watermark;
 mod way;

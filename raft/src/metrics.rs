@@ -14,8 +14,12 @@ pub const RAFT_FSYNC_DURATION_SECONDS: &str = "pushrail_raft_fsync_duration_seco
 pub const APPLY_DURATION_SECONDS: &str = "pushrail_apply_duration_seconds";
 /// How long this node may still start attempts.
 pub const LEASE_REMAINING_SECONDS: &str = "pushrail_lease_remaining_seconds";
-/// How far the wall clock of a member was from the leader's when it last asked; on the leader, the widest.
+/// How far the wall clock of a member is ahead of the median of a majority's; on the leader, by `node`.
 pub const CLOCK_OFFSET_SECONDS: &str = "pushrail_clock_offset_seconds";
+/// 1 on a leader that proposes nothing because its clock and those of a majority differ too far, else 0.
+pub const CLOCKS_APART: &str = "pushrail_clocks_apart";
+/// How far the state's time is ahead of the median of a majority's clocks; on the leader.
+pub const STATE_TIME_OFFSET_SECONDS: &str = "pushrail_state_time_offset_seconds";
 /// From a command's arrival at the door to its answer.
 pub const PROPOSE_DURATION_SECONDS: &str = "pushrail_propose_duration_seconds";
 /// Commands without an answer, by outcome: `not_accepted`, `unknown`.

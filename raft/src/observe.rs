@@ -20,6 +20,7 @@ use crate::log_store::LogStore;
 use crate::metrics;
 use crate::own_state::OwnState;
 use crate::peers::Peers;
+use crate::timekeeper::Timekeeper;
 use crate::types::TypeConfig;
 use crate::way::LeaderSeen;
 
@@ -32,6 +33,7 @@ pub(crate) struct Watcher {
     pub(crate) state: OwnState,
     pub(crate) log: LogStore,
     pub(crate) grants: Arc<Grants>,
+    pub(crate) time: Arc<Timekeeper>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) lease: Arc<LeaseKeeper>,
@@ -49,8 +51,11 @@ impl Watcher {
             if present.state == ServerState::Leader {
                 self.grants
                     .lead(present.vote.leader_id.term, self.clock.monotonic());
+                let voters = present.membership_config.voter_ids().map(NodeId);
+                self.time.lead(present.vote.leader_id.term, voters.collect());
             } else {
                 self.grants.resign();
+                self.time.resign();
             }
             let leader = leader_of(&present);
             seen.send_if_modified(|before| {
@@ -63,6 +68,7 @@ impl Watcher {
         });
             if server.changed().await.is_err() {
                 self.grants.resign();
+                self.time.resign();
                 self.fail("the consensus core has ended");
                 return;
             }
@@ -139,13 +145,6 @@ impl Watcher {
         gauge(metrics::RAFT_LOG_BYTES, self.log.bytes());
         let remaining = self.lease.view(applied, self.state.generation()).remaining();
         ::metrics::gauge!(metrics::LEASE_REMAINING_SECONDS).set(remaining.as_secs_f64());
-        let members = self.grants.members();
-        let widest = members
-            .values()
-            .map(|granted| granted.report.clock_ahead.unsigned_abs())
-            .max();
-        let apart = Duration::from_micros(widest.unwrap_or(0));
-        ::metrics::gauge!(metrics::CLOCK_OFFSET_SECONDS).set(apart.as_secs_f64());
     }
 }
 

@@ -4,8 +4,10 @@
 //! as soon as one of the few places in flight is free, with whatever has gathered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
@@ -16,15 +18,17 @@ use pushrail_model::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::clock::{Clock, Stamper};
 use crate::config::PROPOSE_DEADLINE;
 use crate::metrics;
+use crate::timekeeper::{NoTime, Timekeeper};
 use crate::types::{LeaderId, Payload, Raft, TypeConfig};
 
 /// Entries proposed and not answered: more only buys latency.
 const ENTRIES_IN_FLIGHT: usize = 8;
 /// Batches that may wait to be proposed, each of about 1 MiB at most; the open batches of five doors fit.
 const QUEUE: usize = 64;
+/// How long a new leader may take to hear the clocks of a majority before batches are refused.
+const CLOCKS_WAIT: Duration = Duration::from_secs(1);
 
 /// What became of one copy of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,17 +143,13 @@ fn refuse_stopped(arrival: &Arrival) {
 
 /// Proposes what arrives until every handle is gone.
 pub(crate) fn spawn(
-    node: NodeId,
     raft: Raft,
-    stamper: Arc<Stamper>,
-    clock: Arc<dyn Clock>,
+    time: Arc<Timekeeper>,
 ) -> (ProposerHandle, impl Future<Output = ()> + Send + 'static) {
     let (arrivals, receiver) = mpsc::channel(QUEUE);
     let proposer = Proposer {
-        node,
         raft,
-        stamper,
-        clock,
+        time,
         arrivals: receiver,
         carried: None,
     };
@@ -157,10 +157,8 @@ pub(crate) fn spawn(
 }
 
 struct Proposer {
-    node: NodeId,
     raft: Raft,
-    stamper: Arc<Stamper>,
-    clock: Arc<dyn Clock>,
+    time: Arc<Timekeeper>,
     arrivals: mpsc::Receiver<Arrival>,
     // Did not fit into the last entry.
     carried: Option<Arrival>,
@@ -208,18 +206,25 @@ impl Proposer {
     }
 
     async fn propose(&self, gathered: Vec<Arrival>, place: OwnedSemaphorePermit) {
-        let batches: Vec<Bytes> = gathered.iter().map(|arrival| arrival.batch.clone()).collect();
-        let payload = codec::encode_entry_payload(self.stamper.now(self.clock.as_ref()), &batches);
-        record_size(batches.len(), payload.len());
         let pinned = gathered.first().and_then(|arrival| arrival.pinned);
+        let stamp = match self.time.stamp_within(pinned, CLOCKS_WAIT).await {
+            Ok(stamp) => stamp,
+            Err(why) => return self.refuse(gathered, &why),
+        };
+        let batches: Vec<Bytes> = gathered.iter().map(|arrival| arrival.batch.clone()).collect();
+        let payload = codec::encode_entry_payload(stamp.time, &batches);
+        record_size(batches.len(), payload.len());
         let (responder, answer) = ProgressResponder::complete_only();
-        let mut write = self.raft.write(Payload(payload)).responder(responder);
-        if let Some(term) = pinned {
-            write = write.with_leader(LeaderId {
-                term,
-                node_id: self.node.0,
-            });
-        }
+        // Only in the term that the time is of: another leader may have said a later one since.
+        let leader = LeaderId {
+            term: stamp.term,
+            node_id: *self.raft.node_id(),
+        };
+        let write = self
+            .raft
+            .write(Payload(payload))
+            .responder(responder)
+            .with_leader(leader);
         let sent = write.await;
         tokio::spawn(async move {
             let result = match sent {
@@ -231,6 +236,22 @@ impl Proposer {
             drop(place);
             answer_all(gathered, result);
         });
+    }
+}
+
+impl Proposer {
+    /// What has no time cannot be proposed.
+    fn refuse(&self, gathered: Vec<Arrival>, why: &NoTime) {
+        let me = *self.raft.node_id();
+        let known = self.raft.metrics().borrow_watched().current_leader;
+        let leader = known.filter(|leader| *leader != me).map(NodeId);
+        for arrival in gathered {
+            let outcome = Outcome::Refused {
+                leader,
+                why: why.to_string(),
+            };
+            arrival.reply.send(arrival.number, outcome);
+        }
     }
 }
 

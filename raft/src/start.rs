@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ask::Questions;
-use crate::clock::{Clock, Stamper};
+use crate::clock::Clock;
+use crate::clockwatch::ClockWatch;
 use crate::config::{self, ReplicaConfig};
 use crate::desk::Desk;
 use crate::error::StartError;
@@ -34,6 +35,7 @@ use crate::propose::{self, DoorHandle};
 use crate::proposer;
 use crate::service::{self, Service};
 use crate::stores::Stores;
+use crate::timekeeper::Timekeeper;
 use crate::types::Raft;
 
 /// The core's threads.
@@ -123,24 +125,24 @@ impl Parts {
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let stamper = Arc::new(Stamper::default());
+        let time = Arc::new(Timekeeper::new(
+            config.node,
+            Arc::clone(&clock),
+            config.clock_bound,
+        ));
         let grants = Arc::new(Grants::new());
         let lease = Arc::new(LeaseKeeper::new(Arc::clone(&clock)));
         let failed = watch::Sender::new(None);
         let dir = Arc::new(Mutex::new(Some(opened.dir)));
         let (leader, leader_seen) = watch::channel(None);
 
-        let (proposer, proposing) = proposer::spawn(
-            config.node,
-            raft.clone(),
-            Arc::clone(&stamper),
-            Arc::clone(&clock),
-        );
+        let (proposer, proposing) = proposer::spawn(raft.clone(), Arc::clone(&time));
         tasks.spawn_on(proposing, &caller);
         let desk = Arc::new(Desk::new(
             state.clone(),
             Arc::clone(&grants),
-            stamper,
+            Arc::clone(&time),
+            Arc::clone(&lease),
             Arc::clone(&clock),
         ));
         let questions = Arc::new(Questions::new(
@@ -179,6 +181,7 @@ impl Parts {
             state: state.clone(),
             log,
             grants: Arc::clone(&grants),
+            time: Arc::clone(&time),
             clock: Arc::clone(&clock),
             peers: Arc::clone(&peers),
             lease: Arc::clone(&lease),
@@ -188,6 +191,8 @@ impl Parts {
         };
         tasks.spawn_on(watcher.clone().leadership(leader), &core);
         tasks.spawn_on(watcher.pulse(), &core);
+        let clocks = ClockWatch::new(config.node, raft.clone(), time, stop.clone());
+        tasks.spawn_on(clocks.run(), &core);
         tasks.spawn_on(
             lease::keep_asking(
                 Arc::clone(&questions),

@@ -66,6 +66,10 @@ pub struct ClusterStatus {
     pub last_log: LogIndex,
     /// Every member, by id.
     pub members: Vec<MemberStatus>,
+    /// How far the state's time is ahead of the median of a majority's clocks, in microseconds.
+    pub time_ahead: Option<i64>,
+    /// Why nothing is accepted, where the clocks are the reason: which nodes, and by how much.
+    pub clocks_apart: Option<String>,
 }
 
 /// A member as the leader sees it.
@@ -83,6 +87,8 @@ pub struct MemberStatus {
     pub lease_over: bool,
     /// What of the leader's log is on its disk, where the leader knows.
     pub matched: Option<LogIndex>,
+    /// How far its wall clock is ahead of the median of a majority's, in microseconds, where it was heard.
+    pub clock_ahead: Option<i64>,
 }
 
 /// What a member says of itself each time it asks for its lease.
@@ -96,8 +102,6 @@ pub struct MemberReport {
     pub fence: LogIndex,
     /// Its wall clock.
     pub clock: Timestamp,
-    /// How far its wall clock is ahead of the leader's, in microseconds.
-    pub clock_ahead: i64,
     /// The newest format of the state that it reads.
     pub format: u32,
     /// What its delivery loops say.

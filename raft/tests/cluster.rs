@@ -10,5 +10,7 @@ mod leases;
 mod proposals;
 #[path = "cluster/reads.rs"]
 mod reads;
+#[path = "cluster/time.rs"]
+mod time;
 #[path = "cluster/world.rs"]
 mod world;

@@ -24,6 +24,7 @@ pub const LEADER_WITHIN: Duration = Duration::from_secs(15);
 pub struct Shape {
     nodes: u64,
     cuttable: bool,
+    settable_walls: bool,
     settings: Vec<String>,
     outlives: Outlives,
 }
@@ -34,6 +35,7 @@ impl Shape {
         Self {
             nodes: 3,
             cuttable: false,
+            settable_walls: false,
             settings: vec![String::from("delivery.allowed_networks=127.0.0.0/8")],
             outlives: Outlives::Nothing,
         }
@@ -48,6 +50,12 @@ impl Shape {
     /// With links that can be cut.
     pub fn cuttable(mut self) -> Self {
         self.cuttable = true;
+        self
+    }
+
+    /// With wall clocks that can be set wrong.
+    pub fn settable_walls(mut self) -> Self {
+        self.settable_walls = true;
         self
     }
 
@@ -102,6 +110,9 @@ impl Cluster {
             .collect();
         for node in &mut nodes {
             node.outlives(shape.outlives);
+            if shape.settable_walls {
+                node.settable_wall();
+            }
         }
         let mut network = None;
         if shape.cuttable {

@@ -16,3 +16,4 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod sockets;
+pub mod wall;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::door::Door;
 use crate::ports::Port;
 use crate::process::{Outlives, Process, Signal, pushrail, tail};
+use crate::wall::WallClock;
 
 /// A node; not running until it is started.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Node {
     http: Port,
     directory: PathBuf,
     settings: Vec<String>,
+    wall: Option<WallClock>,
     outlives: Outlives,
     process: Option<Process>,
 }
@@ -34,6 +36,7 @@ impl Node {
             http: Port::reserve(),
             directory: directory.to_owned(),
             settings: settings.to_vec(),
+            wall: None,
             outlives: Outlives::Nothing,
             process: None,
         }
@@ -42,6 +45,20 @@ impl Node {
     /// Says what becomes of its processes when the harness is gone.
     pub fn outlives(&mut self, outlives: Outlives) {
         self.outlives = outlives;
+    }
+
+    /// Gives its processes a wall clock that can be set, from the next start on.
+    pub fn settable_wall(&mut self) {
+        let file = self.directory.join(format!("node-{}.wall", self.id));
+        self.wall = Some(WallClock::new(file));
+    }
+
+    /// Its wall clock.
+    ///
+    /// # Panics
+    /// If it is the machine's.
+    pub fn wall(&self) -> &WallClock {
+        self.wall.as_ref().expect("a node whose wall clock can be set")
     }
 
     /// Its number.
@@ -122,8 +139,15 @@ impl Node {
             .map(|(key, value)| format!("{key} = \"{value}\"\n"))
             .collect();
         fs::write(self.config(), lines.concat()).expect("write a node's configuration");
-        let process =
-            Process::spawn(&pushrail(), &self.args(), self.outlives, &self.log()).expect("start a node");
+        let environment = self.wall.as_ref().map(WallClock::environment).unwrap_or_default();
+        let process = Process::spawn_in(
+            &environment,
+            &pushrail(),
+            &self.args(),
+            self.outlives,
+            &self.log(),
+        )
+        .expect("start a node");
         self.process.insert(process).pid()
     }
 

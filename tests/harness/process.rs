@@ -43,6 +43,17 @@ pub struct Process {
 impl Process {
     /// Starts `program`; what it prints is added to the file `log`.
     pub fn spawn(program: &Path, args: &[String], outlives: Outlives, log: &Path) -> io::Result<Self> {
+        Self::spawn_in(&[], program, args, outlives, log)
+    }
+
+    /// As [`Process::spawn`], with more in its environment.
+    pub fn spawn_in(
+        environment: &[(String, String)],
+        program: &Path,
+        args: &[String],
+        outlives: Outlives,
+        log: &Path,
+    ) -> io::Result<Self> {
         let out = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = match outlives {
             Outlives::Nothing => {
@@ -61,6 +72,7 @@ impl Process {
         {
             command.env_remove(name);
         }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = spawner(command)?;
         Ok(Self { child: Some(child) })

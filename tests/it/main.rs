@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod cli;
+mod clocks;
 mod crash;
 mod failures;
 mod follower;

@@ -110,6 +110,8 @@ pub struct RaftConfig {
     pub election_min: Duration,
     /// The same, at most.
     pub election_max: Duration,
+    /// How far the nodes' wall clocks may differ.
+    pub clock_bound: Duration,
 }
 
 /// How the process ends.
@@ -171,6 +173,7 @@ impl Config {
             heartbeat: keys.take("raft.heartbeat", "100ms", units::duration("10ms", "10s")),
             election_min: keys.take("raft.election_min", "500ms", units::duration("30ms", "60s")),
             election_max: keys.take("raft.election_max", "900ms", units::duration("30ms", "60s")),
+            clock_bound: keys.take("raft.clock_bound", "10s", units::duration("1s", "1h")),
         };
         let shutdown = ShutdownConfig {
             limit: keys.take("shutdown.limit", "25s", units::duration("0s", "10m")),

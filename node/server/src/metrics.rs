@@ -179,8 +179,20 @@ pub const ALL: &[Figure] = &[
     figure(
         raft::CLOCK_OFFSET_SECONDS,
         Sort::Gauge,
+        &["node"],
+        "on the leader: how far a member's wall clock is ahead of the median of a majority's; elsewhere 0",
+    ),
+    figure(
+        raft::CLOCKS_APART,
+        Sort::Gauge,
         &[],
-        "how far the wall clock of a member was from the leader's when it last asked; on the leader, the widest",
+        "1 on a leader that accepts nothing because its clock and those of a majority differ too far, else 0",
+    ),
+    figure(
+        raft::STATE_TIME_OFFSET_SECONDS,
+        Sort::Gauge,
+        &[],
+        "on the leader: how far the state's time is ahead of the median of a majority's clocks; elsewhere 0",
     ),
     figure(
         raft::RAFT_IS_LEADER,
@@ -195,6 +207,7 @@ pub const ALL: &[Figure] = &[
         &[],
         "entries known to be committed that this node has not applied",
     ),
+    figure(raft::RAFT_LOG_BYTES, Sort::Gauge, &[], "bytes of the log on disk"),
     figure(
         raft::RAFT_FSYNC_DURATION_SECONDS,
         Sort::Histogram,
@@ -332,7 +345,7 @@ mod tests {
             assert!(figure.name.starts_with("pushrail_"), "{}", figure.name);
             let counts = figure.name.ends_with("_total");
             assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
-            let labels = ["kind", "outcome", "class", "cause", "reason", "version"];
+            let labels = ["kind", "outcome", "class", "cause", "reason", "version", "node"];
             assert!(figure.labels.iter().all(|label| labels.contains(label)));
         }
     }

@@ -168,6 +168,7 @@ fn replica_config(config: &Config, peers: Arc<dyn PeerFilter>) -> ReplicaConfig 
             election_min: config.raft.election_min,
             election_max: config.raft.election_max,
         },
+        clock_bound: config.raft.clock_bound,
         filter: peers,
         ..ReplicaConfig::new(config.node_id, data_dir, config.peer_listen, advertise)
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use pushrail_model::command::{Command, PutTenant};
 use pushrail_model::ids::{NodeId, TenantId};
 use pushrail_model::response::Response;
+use pushrail_model::time::Timestamp;
 use pushrail_raft::clock::{Clock, TestClock};
 use pushrail_raft::config::{CutFilter, PeerFilter, ReplicaConfig};
 use pushrail_raft::replica::{Proposed, Replica};
@@ -35,6 +36,25 @@ pub(crate) struct World {
     running: BTreeMap<NodeId, Replica>,
     pub(crate) filter: Arc<CutFilter>,
     pub(crate) clock: Arc<TestClock>,
+    clocks: BTreeMap<NodeId, Arc<NodeClock>>,
+}
+
+/// One node's clocks: the world's, with a wall clock that may be wrong.
+struct NodeClock {
+    world: Arc<TestClock>,
+    // In microseconds; below zero: behind.
+    wrong: AtomicI64,
+}
+
+impl Clock for NodeClock {
+    fn wall(&self) -> Timestamp {
+        let right = self.world.wall().0;
+        Timestamp(right.saturating_add_signed(self.wrong.load(Ordering::Relaxed)))
+    }
+
+    fn monotonic(&self) -> Instant {
+        self.world.monotonic()
+    }
 }
 
 impl World {
@@ -50,12 +70,22 @@ impl World {
     /// Nodes that run and belong to no cluster yet.
     pub(crate) async fn unformed(nodes: u64) -> Self {
         let members = (1..=nodes).map(|node| (NodeId(node), addresses())).collect();
+        let clock = Arc::new(TestClock::new());
+        let own = |node| {
+            let clock = NodeClock {
+                world: Arc::clone(&clock),
+                wrong: AtomicI64::new(0),
+            };
+            (NodeId(node), Arc::new(clock))
+        };
+        let clocks = (1..=nodes).map(own).collect();
         let mut world = Self {
             dir: tempfile::tempdir().unwrap(),
             members,
             running: BTreeMap::new(),
             filter: Arc::default(),
-            clock: Arc::new(TestClock::new()),
+            clock,
+            clocks,
         };
         for node in 1..=nodes {
             world.start(node).await;
@@ -77,9 +107,14 @@ impl World {
     }
 
     pub(crate) async fn start(&mut self, node: u64) {
-        let clock = Arc::<TestClock>::clone(&self.clock) as Arc<dyn Clock>;
+        let clock = Arc::<NodeClock>::clone(&self.clocks[&NodeId(node)]) as Arc<dyn Clock>;
         let replica = Replica::start(self.config(node), clock).await.unwrap();
         self.running.insert(NodeId(node), replica);
+    }
+
+    /// Sets one node's wall clock wrong by so many microseconds, or right by none.
+    pub(crate) fn set_wall(&self, node: u64, wrong: i64) {
+        self.clocks[&NodeId(node)].wrong.store(wrong, Ordering::Relaxed);
     }
 
     pub(crate) async fn stop(&mut self, node: u64) {

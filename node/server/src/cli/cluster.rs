@@ -115,6 +115,9 @@ fn details(status: &ClusterStatusResponse) -> String {
             status.answering_node
         ));
     }
+    if !status.clocks_apart.is_empty() {
+        text.push_str(&format!("\nnothing is accepted: {}\n", status.clocks_apart));
+    }
     text.push('\n');
     let length = |length| times::length_of(length).map_or_else(|| "-".to_owned(), times::length);
     let rows = status.members.iter().map(|member| {
@@ -133,6 +136,7 @@ fn details(status: &ClusterStatusResponse) -> String {
             role.to_owned(),
             live.to_owned(),
             length(member.last_seen),
+            member.clock_ahead.map_or_else(|| "-".to_owned(), times::signed),
             known(member.applied_index),
             known(member.lag_entries),
             length(member.lease_remaining),
@@ -153,6 +157,7 @@ fn details(status: &ClusterStatusResponse) -> String {
         "role",
         "state",
         "seen",
+        "clock",
         "applied",
         "lag",
         "lease",
@@ -204,6 +209,7 @@ mod tests {
                     lease_remaining: seconds(2),
                     last_seen: seconds(0),
                     oldest_due_age: seconds(63),
+                    clock_ahead: seconds(0),
                     ..Member::default()
                 },
                 Member {
@@ -212,9 +218,11 @@ mod tests {
                     last_seen: seconds(9),
                     applied_index: 100,
                     lag_entries: 20,
+                    clock_ahead: seconds(-3600),
                     ..Member::default()
                 },
             ],
+            clocks_apart: "the clocks of the nodes differ".to_owned(),
             ..ClusterStatusResponse::default()
         };
 
@@ -227,9 +235,11 @@ committed    index 120
 unowned      0 of 1024 shards
 answered by  node 2
 
-NODE  ROLE      STATE   SEEN   APPLIED  LAG  LEASE  SHARDS  QUEUED  OLDEST DUE  CLIENT  PEER  HTTP
-1     leader    live    0 ms   120      0    2.0 s  1024    7       1 m 3 s     h:2     h:1   h:3
-2     follower  silent  9.0 s  100      20   -      0       0       -           i:2     i:1   i:3
+nothing is accepted: the clocks of the nodes differ
+
+NODE  ROLE      STATE   SEEN   CLOCK  APPLIED  LAG  LEASE  SHARDS  QUEUED  OLDEST DUE  CLIENT  PEER  HTTP
+1     leader    live    0 ms   0 ms   120      0    2.0 s  1024    7       1 m 3 s     h:2     h:1   h:3
+2     follower  silent  9.0 s  -1 h   100      20   -      0       0       -           i:2     i:1   i:3
 "
         );
     }

@@ -267,6 +267,8 @@ pub(super) fn cluster(status: &v1::ClusterStatusResponse) -> Value {
         "members": members,
         "now": time(status.now),
         "shards_unowned": status.shards_unowned,
+        "clocks_apart": or_null(&status.clocks_apart),
+        "time_ahead": length(status.time_ahead),
         "applied": status.applied,
         "applied_index": index(&status.applied),
         "age": length(status.age),
@@ -289,6 +291,7 @@ fn member(member: &v1::Member) -> Value {
         "shards_owned": member.shards_owned,
         "queue_depth": member.queue_depth,
         "oldest_due_age": length(member.oldest_due_age),
+        "clock_ahead": length(member.clock_ahead),
     })
 }
 

@@ -150,6 +150,20 @@ pub(super) fn length_of(length_: Option<prost_types::Duration>) -> Option<Durati
     Duration::try_from(length_?).ok()
 }
 
+/// A length that may be below zero, with its sign; "0 ms" has none.
+pub(super) fn signed(length_: prost_types::Duration) -> String {
+    match Duration::try_from(length_) {
+        Ok(ahead) if ahead < Duration::from_millis(1) => length(Duration::ZERO),
+        Ok(ahead) => format!("+{}", length(ahead)),
+        // The error holds how far it is below zero.
+        Err(prost_types::DurationError::NegativeDuration(behind)) if behind < Duration::from_millis(1) => {
+            length(Duration::ZERO)
+        }
+        Err(prost_types::DurationError::NegativeDuration(behind)) => format!("-{}", length(behind)),
+        Err(_) => "?".to_owned(),
+    }
+}
+
 /// As the API wants it.
 pub(super) fn duration(length: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(length).unwrap_or_default()

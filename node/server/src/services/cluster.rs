@@ -94,12 +94,16 @@ impl Cluster {
             shards_unowned: u32::from(SHARDS).saturating_sub(shards.values().sum()),
             applied: answered.token.to_string(),
             age: answered.age.and_then(convert::length),
+            clocks_apart: String::new(),
+            time_ahead: None,
         };
         match replica.cluster_status().await {
             Ok(seen) => {
                 response.leader_node = seen.leader.0;
                 response.term = seen.term;
                 response.committed_index = seen.committed.0;
+                response.time_ahead = seen.time_ahead.map(convert::ahead);
+                response.clocks_apart = seen.clocks_apart.clone().unwrap_or_default();
                 let lag = |applied: u64| seen.committed.0.saturating_sub(applied);
                 response.members = seen
                     .members
@@ -189,10 +193,12 @@ fn reported(
         live: member.lease_over.then_some(false),
         lag_entries: lag(0),
         shards_owned: shards.get(&member.node).copied().unwrap_or_default(),
+        clock_ahead: member.clock_ahead.map(convert::ahead),
         ..Member::default()
     };
     if let Some((report, ago)) = &member.report {
-        shown.live = Some(*ago < LEASE && !member.lease_over);
+        // Heard from, that is: while the clocks are apart nobody gets a lease, and yet all are there.
+        shown.live = Some(*ago < LEASE);
         shown.last_seen = convert::length(*ago);
         shown.applied_index = report.applied.0;
         shown.lag_entries = lag(report.applied.0);

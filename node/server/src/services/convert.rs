@@ -66,6 +66,14 @@ pub(super) fn length(length: std::time::Duration) -> Option<Duration> {
     Duration::try_from(length).ok()
 }
 
+/// How far something is ahead, in microseconds; below zero: behind.
+pub(super) fn ahead(micros: i64) -> Duration {
+    Duration {
+        seconds: micros / 1_000_000,
+        nanos: i32::try_from(micros % 1_000_000 * 1000).unwrap_or_default(),
+    }
+}
+
 /// A caller's length of time; `None` where it is below zero.
 pub(super) fn span_of(length: &Duration) -> Option<Span> {
     std::time::Duration::try_from(*length)

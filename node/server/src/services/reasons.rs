@@ -88,8 +88,9 @@ reasons! {
         "Form it, once, through any of its nodes.";
     /// No majority answered in time.
     NO_QUORUM, Unavailable,
-        "No majority of the nodes answered in time. `accepted` says whether a write may have happened all the same.",
-        "Try again, through any node.";
+        "No majority of the nodes answered in time, or their clocks differ too far; the message says which. `accepted` says \
+         whether a write may have happened all the same.",
+        "Try again, through any node; `pushrail cluster status` shows nodes and clocks.";
     /// The tenant's routes kept moving.
     ROUTING_UNSETTLED, Unavailable,
         "The tenant's routes changed again and again while the event was being routed; it was not accepted.",
