@@ -14,6 +14,7 @@ use pushrail_model::time::{Span, Timestamp};
 use crate::net::Net;
 use crate::plain;
 use crate::settings::{Credential, Invalid, Settings};
+use crate::shown::{Head, ShownRequest};
 use crate::spec::Spec;
 
 /// A kind of destination: what it is, as data. One static each, all listed in [`crate::registry`].
@@ -46,6 +47,11 @@ pub trait Link: Send + Sync {
     /// Exactly one wire request for these events, at most as many as the kind's batch allows. No retry inside:
     /// retrying is the core's. It ends within the time limits of [`Net`].
     async fn send(&self, batch: &[Dispatch<'_>]) -> Reply;
+
+    /// What [`Link::send`] would send, for a person to look at; `None`: this kind has nothing to show.
+    fn show(&self, _batch: &[Dispatch<'_>]) -> Option<ShownRequest> {
+        None
+    }
 
     /// The cheapest call that proves the target, and the credential where the kind can.
     async fn probe(&self) -> Reply;
@@ -81,6 +87,8 @@ pub struct Reply {
     pub fault: Option<Fault>,
     /// How long it took.
     pub took: Span,
+    /// The answer's head, where there was one: for whoever tests a destination, and no part of the record.
+    pub head: Option<Head>,
 }
 
 impl Reply {
@@ -92,7 +100,7 @@ impl Reply {
                 ..Observed::default()
             },
             fault: Some(fault),
-            took: Span::ZERO,
+            ..Self::default()
         }
     }
 

@@ -10,6 +10,7 @@ use pushrail_model::time::Span;
 use crate::adapter::{Dispatch, Fault, Link, Reply, detail_of};
 use crate::net::{Answer, Failed, Net, Request};
 use crate::retry_after;
+use crate::shown::{Head, ShownRequest};
 
 /// An HTTP kind, configured.
 pub(crate) trait HttpKind: Send + Sync {
@@ -38,6 +39,11 @@ impl<K: HttpKind> Link for HttpLink<K> {
             Ok(request) => self.exchange(request).await,
             Err(fault) => Reply::failed(fault, "the event does not fit into an HTTP request"),
         }
+    }
+
+    fn show(&self, batch: &[Dispatch<'_>]) -> Option<ShownRequest> {
+        let request = self.kind.request(batch).ok()?;
+        Some(ShownRequest::of(&request))
     }
 
     async fn probe(&self) -> Reply {
@@ -86,5 +92,9 @@ fn read(answer: Answer, code: Option<String>, now: SystemTime) -> Reply {
         },
         fault: code.map(Fault::Code),
         took: Span::ZERO,
+        head: Some(Head {
+            version: answer.version,
+            headers: answer.headers,
+        }),
     }
 }

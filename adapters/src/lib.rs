@@ -6,13 +6,16 @@
 pub mod adapter;
 pub mod guard;
 pub mod net;
+pub mod proxy;
 pub mod registry;
 pub mod rules;
 pub mod settings;
+pub mod shown;
 pub mod sign;
 pub mod spec;
 pub mod webhooks;
 
+mod dial;
 mod http;
 mod names;
 mod plain;

@@ -2,12 +2,12 @@
 //! all, so that a name server that hangs neither fills the runtime's blocking threads nor multiplies.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
 use crate::guard::{Guard, Refused};
@@ -23,12 +23,33 @@ pub enum Names {
     System,
     /// Here and nowhere else; a name that is missing does not resolve. For tests.
     Only(BTreeMap<String, Vec<IpAddr>>),
+    /// As this function says at that moment; for tests, whose name servers change their minds.
+    Asked(Answers),
+}
+
+/// What a name means when it is asked; nothing: it does not resolve.
+#[derive(Clone)]
+pub struct Answers(Arc<Answering>);
+
+type Answering = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
+
+impl Answers {
+    /// From a function.
+    pub fn of(answers: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(answers))
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answers(…)")
+    }
 }
 
 type Found = Result<Arc<[IpAddr]>, Arc<str>>;
 type Lookup = Shared<BoxFuture<'static, Found>>;
 
-/// The resolver that the HTTP clients use.
+/// Looks names up, and lets the guard choose from what they mean now.
 #[derive(Clone)]
 pub(crate) struct Resolver {
     names: Names,
@@ -37,10 +58,16 @@ pub(crate) struct Resolver {
     permits: Arc<Semaphore>,
 }
 
-/// A name that could not be resolved.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unresolved(Arc<str>);
+/// A host without an address that may be dialled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum NoAddress {
+    /// The guard let none through.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It could not be resolved.
+    #[error("{0}")]
+    Unresolved(Arc<str>),
+}
 
 impl Resolver {
     pub(crate) fn new(names: Names, guard: Guard) -> Self {
@@ -52,6 +79,18 @@ impl Resolver {
         }
     }
 
+    /// What a host means at this moment: addresses that the guard lets through. An address that stands there itself,
+    /// in whatever form, is asked about alike.
+    pub(crate) async fn admitted(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            self.guard.check(address)?;
+            return Ok(vec![address]);
+        }
+        let found = self.find(host.to_owned()).await.map_err(NoAddress::Unresolved)?;
+        admitted(&self.guard, &found)
+    }
+
     async fn find(&self, host: String) -> Found {
         match &self.names {
             Names::System => self.system(host).await,
@@ -59,6 +98,7 @@ impl Resolver {
                 Some(addresses) => Ok(addresses.as_slice().into()),
                 None => Err("no such name".into()),
             },
+            Names::Asked(Answers(answers)) => Ok(answers(&host).into()),
         }
     }
 
@@ -102,35 +142,20 @@ fn system_lookup(host: &str) -> Found {
     }
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let this = self.clone();
-        Box::pin(async move {
-            let found = this.find(name.as_str().to_owned()).await.map_err(Unresolved)?;
-            let addresses = admitted(&this.guard, &found)?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 /// The addresses that may be dialled; with none, what the guard said of the first.
-fn admitted(
-    guard: &Guard,
-    found: &[IpAddr],
-) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+fn admitted(guard: &Guard, found: &[IpAddr]) -> Result<Vec<IpAddr>, NoAddress> {
     let mut refused: Option<Refused> = None;
     let mut addresses = Vec::new();
     for &address in found {
         match guard.check(address) {
-            // Port 0: the connector puts the URL's in its place.
-            Ok(()) => addresses.push(SocketAddr::new(address, 0)),
+            Ok(()) => addresses.push(address),
             Err(no) => refused = refused.or(Some(no)),
         }
     }
     match (addresses.is_empty(), refused) {
         (false, _) => Ok(addresses),
-        (true, Some(refused)) => Err(Box::new(refused)),
-        (true, None) => Err(Box::new(Unresolved("the name has no address".into()))),
+        (true, Some(refused)) => Err(NoAddress::Refused(refused)),
+        (true, None) => Err(NoAddress::Unresolved("the name has no address".into())),
     }
 }
 
@@ -144,7 +169,7 @@ mod tests {
 
         let admitted = admitted(&Guard::default(), &mixed).unwrap();
 
-        assert_eq!(admitted, ["1.1.1.1:0".parse().unwrap()]);
+        assert_eq!(admitted, ["1.1.1.1".parse::<IpAddr>().unwrap()]);
     }
 
     #[tokio::test]

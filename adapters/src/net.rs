@@ -1,24 +1,30 @@
 //! The way out: connections, time limits, size limits and the guard on addresses, for every kind alike. One exchange
-//! is one request and one answer; nothing is followed, repeated or proxied here.
+//! is one request and one answer; nothing is followed or repeated here.
 
 use std::error::Error;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use pushrail_model::limits;
-use reqwest::{Client, Response};
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 use crate::adapter::Fault;
-use crate::guard::{Guard, Refused};
-use crate::names::Resolver;
+use crate::dial::{DialError, Dialler, Remote, Within};
+use crate::guard::Guard;
+use crate::names::{NoAddress, Resolver};
+use crate::proxy::Proxy;
 
-pub use crate::names::Names;
+pub use crate::names::{Answers, Names};
 
 /// Bytes of a response read beyond the excerpt, so that its connection can be used again; past them it is dropped.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -48,6 +54,8 @@ pub struct NetConfig {
     pub names: Names,
     /// Certificates trusted beside the public authorities', in DER: for receivers inside allowed networks.
     pub extra_roots: Vec<Vec<u8>>,
+    /// Through which every connection goes; `None`: direct.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for NetConfig {
@@ -58,6 +66,7 @@ impl Default for NetConfig {
             total_timeout: Duration::from_secs(20),
             names: Names::System,
             extra_roots: Vec::new(),
+            proxy: None,
         }
     }
 }
@@ -68,9 +77,6 @@ pub enum NetError {
     /// No TLS.
     #[error("set up TLS")]
     Tls(#[source] rustls::Error),
-    /// No HTTP client.
-    #[error("set up the HTTP client")]
-    Client(#[source] reqwest::Error),
 }
 
 /// The way out. Clones share its connections.
@@ -80,8 +86,7 @@ pub struct Net {
 }
 
 struct Inner {
-    client: Client,
-    guard: Guard,
+    client: Client<Within<HttpsConnector<Dialler>>, Full<Bytes>>,
     total_timeout: Duration,
 }
 
@@ -98,6 +103,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) excerpt: Bytes,
     pub(crate) excerpt_cut: bool,
@@ -114,27 +120,33 @@ pub(crate) struct Failed {
 impl Net {
     /// Sets up clients and pools; connects nowhere.
     pub fn new(config: NetConfig) -> Result<Self, NetError> {
-        let guard = Guard::new(config.allowed_networks);
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls(config.extra_roots).map_err(NetError::Tls)?)
-            .dns_resolver(Resolver::new(config.names, guard.clone()))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
+        let dialler = Dialler {
+            resolver: Resolver::new(config.names, Guard::new(config.allowed_networks)),
+            proxy: config.proxy,
+        };
+        let secured = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(config.extra_roots).map_err(NetError::Tls)?)
+            .https_or_http()
+            // The receiver chooses, by ALPN.
+            .enable_all_versions()
+            .wrap_connector(dialler);
+        let connector = Within {
+            connector: secured,
+            limit: config.connect_timeout,
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIME_MAX)
-            .build()
-            .map_err(NetError::Client)?;
+            .build(connector);
         Ok(Self {
             inner: Arc::new(Inner {
                 client,
-                guard,
                 total_timeout: config.total_timeout,
             }),
         })
@@ -144,20 +156,10 @@ impl Net {
     pub(crate) async fn exchange(&self, request: Request) -> Result<Answer, Failed> {
         let deadline = Instant::now() + self.inner.total_timeout;
         let target = target(&request.url);
-        // The resolver guards names; an address in the URL itself never gets there.
-        if let Some(address) = literal(&request.url) {
-            self.inner.guard.check(address).map_err(|refused| Failed {
-                fault: Fault::AddressRefused,
-                detail: refused.to_string(),
-            })?;
-        }
-
-        let mut wire = reqwest::Request::new(request.method, request.url);
-        *wire.headers_mut() = request.headers;
-        *wire.body_mut() = Some(request.body.into());
-        match timeout_at(deadline, self.inner.client.execute(wire)).await {
+        let wire = wire(request)?;
+        match timeout_at(deadline, self.inner.client.request(wire)).await {
             Ok(Ok(response)) => Ok(read(response, deadline).await),
-            Ok(Err(error)) => Err(failed(&target, &error.without_url())),
+            Ok(Err(error)) => Err(failed(&target, &error)),
             Err(_) => Err(Failed {
                 fault: Fault::Timeout,
                 detail: format!("no answer from {target} within {:?}", self.inner.total_timeout),
@@ -166,13 +168,28 @@ impl Net {
     }
 }
 
-async fn read(mut response: Response, deadline: Instant) -> Answer {
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
-    let remote = response
-        .remote_addr()
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+fn wire(request: Request) -> Result<http::Request<Full<Bytes>>, Failed> {
+    let mut wire = http::Request::builder()
+        .method(request.method)
+        .uri(request.url.as_str())
+        .body(Full::new(request.body))
+        .map_err(|error| Failed {
+            fault: Fault::Unsendable,
+            detail: error.to_string(),
+        })?;
+    *wire.headers_mut() = request.headers;
+    // Some receivers turn away whoever does not say what answers it takes.
+    wire.headers_mut()
+        .entry(ACCEPT)
+        .or_insert(HeaderValue::from_static("*/*"));
+    Ok(wire)
+}
+
+async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
+    let (head, mut body) = response.into_parts();
+    let status = head.status;
+    let remote = head.extensions.get::<Remote>();
+    let remote = remote.map(|Remote(remote)| remote.clone()).unwrap_or_default();
     let keep = if status.is_success() {
         limits::EXCERPT_DELIVERED_BYTES_MAX
     } else {
@@ -184,15 +201,17 @@ async fn read(mut response: Response, deadline: Instant) -> Answer {
     let mut excerpt_cut = false;
     let mut drained = 0;
     loop {
-        let chunk = match timeout_at(deadline, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => chunk,
-            Ok(Ok(None)) => break,
-            // It broke off or takes too long; dropping the response closes its connection.
-            Ok(Err(_)) | Err(_) => {
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            // It broke off or takes too long; dropping the body closes its connection.
+            Ok(Some(Err(_))) | Err(_) => {
                 excerpt_cut = true;
                 break;
             }
         };
+        // Trailers say nothing to us.
+        let Ok(chunk) = frame.into_data() else { continue };
         let room = keep - excerpt.len();
         let (kept, rest) = chunk.split_at(room.min(chunk.len()));
         excerpt.extend_from_slice(kept);
@@ -204,7 +223,8 @@ async fn read(mut response: Response, deadline: Instant) -> Answer {
     }
     Answer {
         status,
-        headers,
+        version: head.version,
+        headers: head.headers,
         excerpt: excerpt.freeze(),
         excerpt_cut,
         remote,
@@ -212,29 +232,27 @@ async fn read(mut response: Response, deadline: Instant) -> Answer {
 }
 
 /// Reads the client's error: what failed, and how it says so.
-fn failed(target: &str, error: &reqwest::Error) -> Failed {
-    let fault = if find::<Refused>(error).is_some() {
-        Fault::AddressRefused
-    } else if error.is_builder() {
-        Fault::Unsendable
-    } else if error.is_connect() && error.is_timeout() {
-        Fault::ConnectTimeout
-    } else if error.is_dns() {
-        Fault::Dns
-    } else if find::<rustls::Error>(error).is_some() {
-        Fault::Tls
-    } else if error.is_connect() {
-        Fault::Connect
-    } else if error.is_timeout() {
-        Fault::Timeout
-    } else {
-        Fault::Broken
+fn failed(target: &str, error: &ClientError) -> Failed {
+    let fault = match find::<DialError>(error) {
+        Some(DialError::NoAddress(NoAddress::Refused(_))) => Fault::AddressRefused,
+        Some(DialError::NoAddress(NoAddress::Unresolved(_))) => Fault::Dns,
+        Some(DialError::Connect { .. } | DialError::NoProxy { .. } | DialError::NoTunnel(_)) => {
+            Fault::Connect
+        }
+        Some(DialError::TimedOut(_)) => Fault::ConnectTimeout,
+        None if find::<rustls::Error>(error).is_some() => Fault::Tls,
+        None if error.is_connect() => Fault::Connect,
+        None => Fault::Broken,
     };
-    let detail = match find::<Refused>(error) {
-        Some(refused) => format!("{target}: {refused}"),
-        None => format!("{target}: {}", innermost(error)),
+    let words = match find::<DialError>(error) {
+        // It says itself all there is to say.
+        Some(dial) => dial.to_string(),
+        None => innermost(error),
     };
-    Failed { fault, detail }
+    Failed {
+        fault,
+        detail: format!("{target}: {words}"),
+    }
 }
 
 /// Looks through an error and its sources, also inside the I/O errors that wrap TLS's.
@@ -272,14 +290,6 @@ fn target(url: &Url) -> String {
     }
 }
 
-fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-        Host::Domain(_) => None,
-    }
-}
-
 /// One crypto provider, and the authorities that browsers trust beside those of the configuration.
 fn tls(extra_roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig, rustls::Error> {
     let mut roots = rustls::RootCertStore {
@@ -289,10 +299,8 @@ fn tls(extra_roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig, rustls::Error>
         roots.add(root.into())?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+        .with_no_client_auth())
 }

@@ -8,6 +8,18 @@ use pushrail_model::outcome::{Cause, Failure, FailureClass, Outcome};
 use crate::adapter::{Fault, Reply};
 use crate::spec::Spec;
 
+/// What an attempt means whose kind this version does not know: a newer node made the destination, and one that knows
+/// its kind may own the shard next.
+pub fn unknown_kind() -> Failure {
+    Failure {
+        class: FailureClass::Transient,
+        cause: Cause::Unknown,
+        disables: false,
+        floors: false,
+        why: "this node's version does not know the destination's kind".to_owned(),
+    }
+}
+
 /// A row: what was seen, and what it means.
 #[derive(Debug)]
 pub struct Rule {

@@ -122,6 +122,32 @@ impl<'a> Fields<'a> {
         self.checked(name, value?, check)
     }
 
+    /// An object that may be left out; `check` sees its members, and complains by member.
+    pub fn object<T: Default>(
+        &self,
+        name: &'static str,
+        check: impl FnOnce(&Map<String, Value>) -> Result<T, Vec<Invalid>>,
+    ) -> Option<T> {
+        self.met.borrow_mut().push(name);
+        let members = match self.map.get(name) {
+            None | Some(Value::Null) => return Some(T::default()),
+            Some(Value::Object(members)) => members,
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                self.complain(name, "must be an object".to_owned());
+                return None;
+            }
+        };
+        match check(members) {
+            Ok(good) => Some(good),
+            Err(wrong) => {
+                for Invalid { field, why } in wrong {
+                    self.complain(&format!("{name}{field}"), why);
+                }
+                None
+            }
+        }
+    }
+
     /// Every complaint: those of the fields read, and one for each field that nobody read.
     pub fn finish(self) -> Vec<Invalid> {
         let met = self.met.into_inner();

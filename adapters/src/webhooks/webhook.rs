@@ -15,6 +15,7 @@ use crate::rules::{Class, Effects, On, Rule};
 use crate::settings::{Credential, Invalid, Settings};
 use crate::sign::standard_webhooks::Secret;
 use crate::spec::{Batch, Family, Field, Presence, Spec};
+use crate::webhooks::headers::{self, Shown};
 
 /// Bytes of a URL: what receivers' servers commonly take.
 const URL_BYTES_MAX: usize = 2048;
@@ -31,21 +32,40 @@ static SPEC: Spec = Spec {
     kind: "webhook",
     family: Family::Webhooks,
     summary: "The payload as a signed HTTP POST, as the Standard Webhooks specification says.",
-    settings: &[Field {
-        name: "url",
-        form: "an http or https URL of at most 2048 bytes, without user name, password and fragment",
-        presence: Presence::Required,
-        docs: "Where the events are posted. Only public addresses are dialled, unless the cluster's configuration \
+    settings: &[
+        Field {
+            name: "url",
+            form: "an http or https URL of at most 2048 bytes, without user name, password and fragment",
+            presence: Presence::Required,
+            docs: "Where the events are posted. Only public addresses are dialled, unless the cluster's configuration \
                allows others.",
-        example: "https://example.com/hooks/pushrail",
-    }],
-    credential: &[Field {
-        name: "secret",
-        form: "`whsec_` and standard base64 of 24 to 64 bytes",
-        presence: Presence::Made,
-        docs: "Signs every request; the receiver verifies with the same secret.",
-        example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-    }],
+            example: "https://example.com/hooks/pushrail",
+        },
+        Field {
+            name: "headers",
+            form: "an object of at most 32 header names and texts, 6 KiB together",
+            presence: Presence::Default("{}"),
+            docs: "Sent with every request. Names that Pushrail or the connection sets are refused; those that prove \
+               something (authorization, cookie) belong into the credential.",
+            example: r#"{"x-tenant":"acme"}"#,
+        },
+    ],
+    credential: &[
+        Field {
+            name: "secret",
+            form: "`whsec_` and standard base64 of 24 to 64 bytes",
+            presence: Presence::Made,
+            docs: "Signs every request; the receiver verifies with the same secret.",
+            example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        },
+        Field {
+            name: "headers",
+            form: "an object of at most 32 header names and texts, 6 KiB together",
+            presence: Presence::Default("{}"),
+            docs: "Sent with every request like those of the settings, before which they stand; shown to nobody.",
+            example: r#"{"authorization":"Bearer 3f0a"}"#,
+        },
+    ],
     batch: Batch {
         events_max: 1,
         bytes_max: limits::PAYLOAD_BYTES_HARD_MAX,
@@ -72,16 +92,22 @@ impl Adapter for Webhook {
     ) -> Result<Arc<dyn Link>, Vec<Invalid>> {
         let fields = settings.fields();
         let url = fields.required("url", url);
+        let open = fields.object("headers", |members| headers::read(members, Shown::ToReaders));
         let mut invalid = fields.finish();
         let fields = credential.fields();
         let secret = fields.required("secret", Secret::parse);
+        let hidden = fields.object("headers", |members| headers::read(members, Shown::ToNobody));
         invalid.extend(fields.finish());
 
-        match (url, secret) {
-            (Some(url), Some(secret)) if invalid.is_empty() => Ok(Arc::new(HttpLink {
-                kind: Configured { url, secret },
-                net: net.clone(),
-            })),
+        match (url, secret, open, hidden) {
+            (Some(url), Some(secret), Some(open), Some(hidden)) if invalid.is_empty() => {
+                let mut headers = open;
+                headers.extend(hidden);
+                Ok(Arc::new(HttpLink {
+                    kind: Configured { url, secret, headers },
+                    net: net.clone(),
+                }))
+            }
             _ => Err(invalid),
         }
     }
@@ -115,6 +141,8 @@ fn url(text: &str) -> Result<Url, String> {
 struct Configured {
     url: Url,
     secret: Secret,
+    // The caller's own, which are sent with every request.
+    headers: HeaderMap,
 }
 
 impl HttpKind for Configured {
@@ -126,7 +154,8 @@ impl HttpKind for Configured {
         let signature = self.secret.sign(&dispatch.event_id, timestamp, &dispatch.body);
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| Fault::Unsendable);
 
-        let mut headers = HeaderMap::new();
+        // Order: ours are put in last; none of the caller's has one of their names, and none can take their place.
+        let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, header(dispatch.content_type)?);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(WEBHOOK_ID, header(&dispatch.event_id)?);
@@ -142,7 +171,7 @@ impl HttpKind for Configured {
 
     /// A HEAD: it proves address, connection and that something answers, and is no event to anybody.
     fn probe(&self) -> Request {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.clone();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         Request {
             method: Method::HEAD,

@@ -130,7 +130,8 @@ async fn secrets(adapter: &dyn Adapter) {
     let spec = adapter.spec();
     let given = object(spec.credential, "");
     let kept = registry::fill_credential(spec.kind, given.as_bytes()).unwrap();
-    assert_eq!(kept, given, "what the caller gave stays");
+    let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(&kept), json(given.as_bytes()), "what the caller gave stays");
     let made: Vec<&Field> = spec
         .credential
         .iter()
@@ -219,6 +220,7 @@ fn object(fields: &[Field], value: &str) -> String {
     let pairs: Vec<String> = fields
         .iter()
         .map(|field| match value {
+            "" if field.example.starts_with('{') => format!(r#""{}":{}"#, field.name, field.example),
             "" => format!(r#""{}":"{}""#, field.name, field.example),
             _ => format!(r#""{}":{value}"#, field.name),
         })

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod guard;
 mod kinds;
 mod limits;
 mod pages;
+mod proxy;
 mod support;
 mod tls;
 mod webhook;

@@ -67,7 +67,14 @@ impl Drop for Receiver {
 
 impl Receiver {
     pub(crate) async fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = listen().await;
+        Self::on(listen().await, script)
+    }
+
+    /// On a listener that is there already.
+    pub(crate) fn on(
+        listener: TcpListener,
+        script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let flooded = Arc::new(AtomicU64::new(0));

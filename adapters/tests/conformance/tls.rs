@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{net_with, send, webhook};
 
 /// Of `hooks.example`, signed by itself.
-const CERTIFICATE: &[u8] = include_bytes!("data/hooks.example.crt.der");
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("data/hooks.example.crt.der");
 const KEY: &[u8] = include_bytes!("data/hooks.example.key.der");
 
 fn acceptor(protocol: &[u8]) -> TlsAcceptor {
@@ -40,7 +40,10 @@ fn net(roots: &[&[u8]], name: &str) -> Net {
 }
 
 /// Accepts connections over TLS, answers every request over HTTP/2 with 204, and counts.
-async fn http2_receiver(connections: Arc<AtomicUsize>, bodies: Arc<Mutex<Vec<Vec<u8>>>>) -> SocketAddr {
+pub(crate) async fn http2_receiver(
+    connections: Arc<AtomicUsize>,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+) -> SocketAddr {
     let listener = crate::support::listen().await;
     let address = listener.local_addr().unwrap();
     let acceptor = acceptor(b"h2");

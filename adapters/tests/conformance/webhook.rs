@@ -1,7 +1,6 @@
 //! The webhook on the wire: against receivers that answer well, badly and not at all.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use pushrail_adapters::adapter::{Fault, Reply};
@@ -269,45 +268,6 @@ async fn tls_that_never_answers_is_a_connection_that_timed_out() {
     assert_eq!(reply.fault, Some(Fault::ConnectTimeout), "{reply:?}");
     assert_eq!(class(&reply), (FailureClass::Transient, Cause::Timeout));
     assert!(failure(&reply).floors);
-}
-
-#[tokio::test]
-async fn only_public_addresses_are_dialled_unless_allowed() {
-    let receiver = Receiver::answering(200, "").await;
-    let port = receiver.address.port();
-    let local = |config: &mut pushrail_adapters::net::NetConfig| {
-        let known = [("hooks.example".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])];
-        config.names = Names::Only(known.into());
-    };
-    let closed = net_with(|config| {
-        config.allowed_networks.clear();
-        local(config);
-    });
-    for (host, address) in [
-        ("127.0.0.1", "127.0.0.1"),
-        ("2130706433", "127.0.0.1"),
-        ("0x7f.1", "127.0.0.1"),
-        ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"),
-        ("[::1]", "::1"),
-        ("169.254.169.254", "169.254.169.254"),
-        // What counts is what a name means now.
-        ("hooks.example", "127.0.0.1"),
-    ] {
-        let reply = send(&*webhook(&format!("http://{host}:{port}/"), &closed)).await;
-        assert_eq!(reply.fault, Some(Fault::AddressRefused), "{reply:?}");
-        assert_eq!(class(&reply), (FailureClass::Permanent, Cause::Missing));
-        assert!(reply.observed.detail.contains(address), "{reply:?}");
-    }
-    assert_eq!(receiver.seen().len(), 0);
-
-    let open = net_with(local);
-    let reply = send(&*webhook(&format!("http://hooks.example:{port}/"), &open)).await;
-
-    assert_eq!(outcome(&reply), Outcome::Delivered);
-    assert_eq!(
-        receiver.seen()[0].header("host"),
-        Some(format!("hooks.example:{port}").as_str())
-    );
 }
 
 #[tokio::test]

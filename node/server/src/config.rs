@@ -11,9 +11,11 @@ use ipnet::IpNet;
 use pushrail_model::ids::NodeId;
 use pushrail_model::limits;
 
+use crate::config::egress::EgressConfig;
 use crate::config::keys::Keys;
 use crate::config::load::ConfigError;
 
+pub mod egress;
 pub mod keys;
 pub mod load;
 pub mod units;
@@ -41,6 +43,8 @@ pub struct Config {
     pub publish: PublishConfig,
     /// What goes out.
     pub delivery: DeliveryConfig,
+    /// Through what it goes out.
+    pub egress: EgressConfig,
     /// How nodes agree.
     pub raft: RaftConfig,
     /// How the process ends.
@@ -169,6 +173,10 @@ impl Config {
             connect_timeout: keys.take("delivery.connect_timeout", "5s", units::duration("10ms", "60s")),
             attempt_timeout: keys.take("delivery.attempt_timeout", "20s", units::duration("10ms", "5m")),
         };
+        let egress = EgressConfig {
+            proxy: keys.take("egress.proxy", "", units::proxy()),
+            proxy_credentials_file: keys.take("egress.proxy_credentials_file", "", units::path_or_empty()),
+        };
         let raft = RaftConfig {
             heartbeat: keys.take("raft.heartbeat", "100ms", units::duration("10ms", "10s")),
             election_min: keys.take("raft.election_min", "500ms", units::duration("30ms", "60s")),
@@ -193,6 +201,7 @@ impl Config {
             log,
             publish,
             delivery,
+            egress,
             raft,
             shutdown,
         };
@@ -223,6 +232,12 @@ impl Config {
         }
         if self.raft.election_max <= self.raft.election_min {
             keys.refuse("raft.election_max", "more than raft.election_min");
+        }
+        if self.egress.proxy_credentials_file.is_some() && self.egress.proxy.is_none() {
+            keys.refuse(
+                "egress.proxy_credentials_file",
+                "nothing where egress.proxy names no proxy",
+            );
         }
         if self.delivery.connect_timeout > self.delivery.attempt_timeout {
             keys.refuse("delivery.connect_timeout", "at most delivery.attempt_timeout");

@@ -25,6 +25,7 @@ use tonic::transport::server::TcpIncoming;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Config;
+use crate::config::egress::EgressError;
 use crate::config::load::{self, Flags};
 use crate::delivery::Delivery;
 use crate::door::{Door, DoorLimits};
@@ -59,6 +60,9 @@ pub enum ServeError {
     #[error("set up the way out")]
     Net(#[from] NetError),
     /// The delivery loop.
+    /// The egress proxy's credentials.
+    #[error("set up the egress proxy")]
+    Egress(#[from] EgressError),
     #[error("start the delivery loop")]
     Delivery(#[source] io::Error),
 }
@@ -116,6 +120,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         total_timeout: config.delivery.attempt_timeout,
         names: around.names,
         ..NetConfig::default()
+        proxy: config.egress.open()?,
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(

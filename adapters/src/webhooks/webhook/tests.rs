@@ -31,6 +31,18 @@ fn requests_are_those_of_the_golden_file() {
     assert_eq!(kept, made, "look at the difference, then UPDATE=1");
 }
 
+/// The caller's own: `headers` in the settings, `hidden` in the credential.
+fn given_headers(given: &str) -> HeaderMap {
+    let mut all = HeaderMap::new();
+    for (name, shown) in [("headers ", Shown::ToReaders), ("hidden ", Shown::ToNobody)] {
+        if let Some(json) = given.lines().find_map(|line| line.strip_prefix(name)) {
+            let members = serde_json::from_str(json).unwrap();
+            all.extend(headers::read(&members, shown).unwrap());
+        }
+    }
+    all
+}
+
 fn request_of(given: &str) -> String {
     let line = |name: &str| {
         given
@@ -43,6 +55,7 @@ fn request_of(given: &str) -> String {
     let configured = Configured {
         url: url(line("url")).unwrap(),
         secret: Secret::parse(line("secret")).unwrap(),
+        headers: given_headers(given),
     };
     let (_, body) = given.split_once("\nbody\n").unwrap();
     let dispatch = Dispatch {
@@ -107,6 +120,7 @@ fn a_webhook_takes_one_event_at_a_time() {
     let configured = Configured {
         url: url("https://example.com").unwrap(),
         secret: Secret::generate(),
+        headers: HeaderMap::new(),
     };
 
     assert_eq!(configured.request(&[]), Err(Fault::Unsendable));

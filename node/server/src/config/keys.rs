@@ -156,7 +156,7 @@ impl Keys {
             .unwrap_or_else(|| (default.to_owned(), Source::Default));
         self.problems.push(Problem {
             key: key.to_owned(),
-            value,
+            value: without_password(&value),
             source,
             fault,
         });
@@ -209,6 +209,14 @@ fn similar<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
         .min_by_key(|name| strsim::damerau_levenshtein(given, name));
     let by_end = || names.iter().find(|name| last(name) == last(given));
     nearest.or_else(by_end).copied()
+}
+
+/// A value as it may be shown: a user name and a password in a URL are nobody's to read.
+fn without_password(value: &str) -> String {
+    match (value.split_once("://"), value.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => value.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! How the values of keys are read: each rule turns a text into a value, and says in words what it takes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use pushrail_adapters::proxy::{PROXY_FORM, Proxy};
 use tracing_subscriber::EnvFilter;
 
 /// A way to read a value.
@@ -110,6 +112,21 @@ pub fn networks() -> Rule<Vec<IpNet>> {
             .filter(|part| !part.is_empty())
             .map(|part| part.parse().ok())
             .collect()
+    })
+}
+
+/// An egress proxy, or nothing.
+pub fn proxy() -> Rule<Option<Proxy>> {
+    rule(format!("{PROXY_FORM}; or nothing"), |text| match text {
+        "" => Some(None),
+        text => Proxy::parse(text).map(Some),
+    })
+}
+
+/// The path of a file, or nothing.
+pub fn path_or_empty() -> Rule<Option<PathBuf>> {
+    rule("the path of a file, or nothing", |text| {
+        Some((!text.is_empty()).then(|| PathBuf::from(text)))
     })
 }
 

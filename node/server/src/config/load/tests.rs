@@ -86,6 +86,9 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         ("raft.election_min=150ms", "at least twice raft.heartbeat"),
         ("raft.election_max=400ms", "more than raft.election_min"),
         ("delivery.connect_timeout=30s", "at most delivery.attempt_timeout"),
+        ("egress.proxy=proxy.internal:3128", "http://host:port"),
+        ("egress.proxy=https://proxy.internal:3128", "http://host:port"),
+        ("egress.proxy_credentials_file=/x", "nothing where egress.proxy"),
         ("delivery=5", "unknown key"),
     ];
     for (set, allowed) in cases {
@@ -96,6 +99,18 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         assert!(text.contains(&format!("{key} = `{value}` (--set)")), "{text}");
         assert!(text.contains(allowed), "{set}: {text}");
     }
+}
+
+#[test]
+fn a_password_in_a_url_is_refused_and_not_repeated() {
+    let set = ["egress.proxy=http://node:hunter2@proxy.internal:3128"];
+
+    let text = refusal(load(&flags(None, &set), env(&[])));
+
+    assert!(
+        text.contains("egress.proxy = `http://…@proxy.internal:3128`"),
+        "{text}"
+    );
 }
 
 #[test]
