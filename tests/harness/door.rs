@@ -39,6 +39,10 @@ pub struct Webhook {
     pub window: Duration,
     /// Attempts at a time; 0: the default.
     pub concurrency: u32,
+    /// JSON object of headers that everybody may see.
+    pub headers: String,
+    /// JSON object of headers that nobody is shown; empty: none.
+    pub hidden_headers: String,
 }
 
 impl Webhook {
@@ -52,6 +56,8 @@ impl Webhook {
             floor: Duration::from_millis(250),
             window: Duration::from_secs(3600),
             concurrency: 0,
+            headers: String::from("{}"),
+            hidden_headers: String::new(),
         }
     }
 }
@@ -131,7 +137,15 @@ impl Door {
             tenant: webhook.tenant.clone(),
             destination: webhook.destination.clone(),
             kind: String::from("webhook"),
-            settings: serde_json::json!({ "url": webhook.url }).to_string(),
+            settings: format!(
+                r#"{{"url":{},"headers":{}}}"#,
+                serde_json::json!(webhook.url),
+                webhook.headers
+            ),
+            credential: match webhook.hidden_headers.as_str() {
+                "" => String::new(),
+                headers => format!(r#"{{"headers":{headers}}}"#),
+            },
             retry: Some(v1::RetryPolicy {
                 waits: Some(v1::retry_policy::Waits::Explicit(v1::ExplicitWaits {
                     waits: webhook.waits.iter().copied().map(proto_duration).collect(),

@@ -23,3 +23,4 @@ mod sigterm;
 mod startup;
 mod tidy;
 mod world;
+mod trial;

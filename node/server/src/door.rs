@@ -9,6 +9,7 @@ pub(crate) mod read;
 pub(crate) mod refusal;
 pub(crate) mod routing;
 pub(crate) mod settings;
+pub(crate) mod trial;
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,7 @@ use pushrail_adapters::net::Net;
 use pushrail_raft::replica::Replica;
 
 use crate::door::routing::RoutingTables;
+use crate::door::trial::Trials;
 
 /// What a node's configuration says about what it takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +36,19 @@ struct Inner {
     replica: Replica,
     net: Net,
     limits: DoorLimits,
+    trials: Trials,
     routing: RoutingTables,
     hash_key: OnceLock<u64>,
 }
 
 impl Door {
-    /// Over this node's replica; `net` is what destinations' settings are checked with.
-    pub fn new(replica: Replica, net: Net, limits: DoorLimits) -> Self {
+    /// Over this node's replica; `net` is what destinations' settings are checked with, and tested over.
+    pub fn new(replica: Replica, net: Net, limits: DoorLimits, trials: Trials) -> Self {
         let inner = Inner {
             replica,
             net,
             limits,
+            trials,
             routing: RoutingTables::default(),
             hash_key: OnceLock::new(),
         };
@@ -56,6 +60,14 @@ impl Door {
     /// This node's part of the cluster.
     pub(crate) fn replica(&self) -> &Replica {
         &self.inner.replica
+    }
+
+    fn net(&self) -> &Net {
+        &self.inner.net
+    }
+
+    fn trials(&self) -> &Trials {
+        &self.inner.trials
     }
 
     /// Events in, each with what became of it.

@@ -15,3 +15,4 @@ pub mod telemetry;
 mod delivery;
 mod housekeeping;
 mod http;
+mod send;

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::config::egress::EgressError;
 use crate::config::load::{self, Flags};
 use crate::delivery::Delivery;
+use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
 use crate::shards::balancer;
@@ -59,10 +60,10 @@ pub enum ServeError {
     /// The way out.
     #[error("set up the way out")]
     Net(#[from] NetError),
-    /// The delivery loop.
     /// The egress proxy's credentials.
     #[error("set up the egress proxy")]
     Egress(#[from] EgressError),
+    /// The delivery loop.
     #[error("start the delivery loop")]
     Delivery(#[source] io::Error),
 }
@@ -119,8 +120,8 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         connect_timeout: config.delivery.connect_timeout,
         total_timeout: config.delivery.attempt_timeout,
         names: around.names,
-        ..NetConfig::default()
         proxy: config.egress.open()?,
+        ..NetConfig::default()
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(
@@ -137,7 +138,8 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     let limits = DoorLimits {
         payload_bytes_max: config.publish.payload_bytes_max,
     };
-    let (routes, services) = services::router(&Door::new(replica.clone(), net, limits)).await;
+    let trials = Trials::new(Arc::clone(&around.clock), config.delivery.attempt_timeout);
+    let (routes, services) = services::router(&Door::new(replica.clone(), net, limits, trials)).await;
     let callers = serve_callers(callers, routes);
     let operators = serve_operators(operators, health.clone());
     info!(

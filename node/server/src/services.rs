@@ -7,6 +7,7 @@ mod attempts;
 mod cluster;
 mod convert;
 mod dead_letters;
+mod destination_test;
 mod destinations;
 mod events;
 mod kinds;

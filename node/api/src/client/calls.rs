@@ -65,6 +65,10 @@ calls! {
     resume_destination = DestinationsClient.resume(ResumeDestinationRequest) -> ResumeDestinationResponse,
         |request| named(&mut request.request_id);
 
+    /// Tests a destination. Not repeated by itself: each test is one request at the receiver.
+    test_destination = DestinationsClient.test(TestDestinationRequest) -> TestDestinationResponse,
+        |_| Repeat::Harmful;
+
     /// Makes a route.
     create_route = RoutesClient.create(CreateRouteRequest) -> CreateRouteResponse,
         |request| named(&mut request.request_id);

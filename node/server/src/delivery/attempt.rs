@@ -1,32 +1,30 @@
 //! One attempt: the dispatch in, one wire request, its outcome and verdict out. Spawned by the owner.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use metrics::{counter, histogram};
-use pushrail_adapters::adapter::{Dispatch, Fault, Link, Reply};
+use pushrail_adapters::adapter::{Dispatch, Link, Reply};
 use pushrail_adapters::{registry, rules};
+use pushrail_machine::query;
 use pushrail_machine::query::due::DueDelivery;
 use pushrail_model::attempt::Attempt;
 use pushrail_model::command::QueueKey;
 use pushrail_model::delivery::DeliveryKey;
+use pushrail_model::destination::Destination;
 use pushrail_model::ids::{AttemptNumber, DeliveryId, Epoch, NodeId};
-use pushrail_model::outcome::{Cause, Failure, FailureClass, Outcome};
+use pushrail_model::outcome::{Failure, FailureClass, Outcome};
 use pushrail_model::retry::Jitter;
 use pushrail_model::time::{Span, Timestamp};
+use pushrail_model::verdict::{DeathReason, Verdict};
 use pushrail_raft::clock::Clock;
 use pushrail_raft::replica::Replica;
-use tracing::error;
 
 use crate::delivery::gate::Ticket;
 use crate::delivery::links::Links;
 use crate::delivery::verdict::{self, Circumstances};
 use crate::metrics::{ATTEMPT_DURATION_SECONDS, ATTEMPTS_TOTAL};
-
-/// What an adapter gets beyond its own time limits before the attempt is cut off: it is a defect if it needs it.
-const GRACE: Duration = Duration::from_secs(1);
+use crate::send::{GRACE, send};
 
 /// What every attempt of a node needs.
 pub(crate) struct Outfit {
@@ -76,13 +74,14 @@ pub(crate) async fn make(outfit: &Outfit, job: Job, ticket: Ticket) -> Option<At
         Ok((link, dispatch)) => send(link.as_ref(), dispatch, outfit.attempt_timeout + GRACE).await,
         Err(reply) => *reply,
     };
-    Some(conclude(
-        outfit,
-        &job,
-        start,
-        Span::from_duration(began.elapsed()),
-        reply,
-    ))
+    let took = Span::from_duration(began.elapsed());
+    let mut attempt = conclude(outfit, &job, start, took, reply);
+    if attempt.verdict == Verdict::Bury(DeathReason::WindowExhausted)
+        && let Some(now) = as_it_is_now(outfit, &job).await
+    {
+        attempt.verdict = decide(&job, &now, &attempt);
+    }
+    Some(attempt)
 }
 
 type Prepared<'a> = (Arc<dyn Link>, Dispatch<'a>);
@@ -116,60 +115,21 @@ fn prepare<'a>(outfit: &Outfit, job: &'a Job) -> Result<Prepared<'a>, Box<Reply>
     Ok((link, dispatch))
 }
 
-/// One request within its time. A panic of the adapter is this attempt's alone.
-async fn send(link: &dyn Link, dispatch: Dispatch<'_>, within: Duration) -> Reply {
-    let delivery = dispatch.delivery;
-    let batch = [dispatch];
-    let sent = AssertUnwindSafe(link.send(&batch)).catch_unwind();
-    match tokio::time::timeout(within, sent).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => {
-            error!(%delivery, "adapter panicked");
-            Reply::panicked()
-        }
-        Err(_) => {
-            error!(%delivery, ?within, "adapter overran its time limits");
-            Reply::failed(Fault::Timeout, "the attempt took longer than it may")
-        }
-    }
-}
-
 fn conclude(outfit: &Outfit, job: &Job, start: Timestamp, took: Span, reply: Reply) -> Attempt {
-    let DueDelivery {
-        delivery,
-        destination,
-        ..
-    } = &job.due;
+    let destination = &job.due.destination;
     let kind = registry::adapter(&destination.spec.kind);
     let outcome = match kind {
         Some(adapter) => rules::classify(adapter.spec(), &reply),
-        // A newer node made it; one that knows the kind may own the shard next.
-        None => Outcome::Failed(Failure {
-            class: FailureClass::Transient,
-            cause: Cause::Unknown,
-            disables: false,
-            floors: false,
-            why: "this node's version does not know the destination's kind".to_owned(),
-        }),
+        None => Outcome::Failed(rules::unknown_kind()),
     };
     count(
         kind.map_or("unknown", |adapter| adapter.spec().kind),
         &outcome,
         took,
     );
-    let verdict = verdict::decide(
-        &outcome,
-        &Circumstances {
-            policy: &destination.spec.retry,
-            number: job.number(),
-            window_used: verdict::window_used(delivery, destination, start.plus(took)),
-            retry_after: reply.observed.retry_after,
-            jitter: Jitter::from_random(rand::random()),
-        },
-    );
-    Attempt {
+    let mut attempt = Attempt {
         delivery: job.key(),
-        run: delivery.run,
+        run: job.due.delivery.run,
         number: job.number(),
         epoch: job.epoch,
         node: outfit.node,
@@ -177,8 +137,35 @@ fn conclude(outfit: &Outfit, job: &Job, start: Timestamp, took: Span, reply: Rep
         took,
         outcome,
         observed: reply.observed,
-        verdict,
-    }
+        verdict: Verdict::Settle,
+    };
+    attempt.verdict = decide(job, destination, &attempt);
+    attempt
+}
+
+/// What follows, as this row of the destination has it.
+fn decide(job: &Job, destination: &Destination, attempt: &Attempt) -> Verdict {
+    let ended = attempt.start.plus(attempt.took);
+    verdict::decide(
+        &attempt.outcome,
+        &Circumstances {
+            policy: &destination.spec.retry,
+            number: attempt.number,
+            window_used: verdict::window_used(&job.due.delivery, destination, ended),
+            retry_after: attempt.observed.retry_after,
+            jitter: Jitter::from_random(rand::random()),
+        },
+    )
+}
+
+/// The destination as this node's state has it now. One that was paused while the attempt was under way is held since
+/// then, of which the row that the attempt was decided upon knows nothing; so nothing is buried without this look.
+async fn as_it_is_now(outfit: &Outfit, job: &Job) -> Option<Destination> {
+    let view = outfit.replica.view();
+    let (queue, seq) = (job.queue, job.due.event.id.seq);
+    let found = tokio::task::spawn_blocking(move || query::due::dispatch(&view, queue, seq)).await;
+    // Without it, what was decided stands.
+    found.ok()?.ok()?.map(|due| due.destination)
 }
 
 fn count(kind: &'static str, outcome: &Outcome, took: Span) {
@@ -196,75 +183,4 @@ fn count(kind: &'static str, outcome: &Outcome, took: Span) {
         .increment(1);
     histogram!(ATTEMPT_DURATION_SECONDS, "kind" => kind, "outcome" => outcome)
         .record(took.as_duration().as_secs_f64());
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-
-    use async_trait::async_trait;
-    use bytes::Bytes;
-    use pushrail_model::ids::{EventId, EventSeq};
-    use pushrail_model::shard::Partition;
-
-    use super::*;
-
-    /// A link that does as it is told.
-    enum Bad {
-        Panics,
-        Hangs,
-    }
-
-    #[async_trait]
-    impl Link for Bad {
-        async fn send(&self, _batch: &[Dispatch<'_>]) -> Reply {
-            match self {
-                Self::Panics => panic!("on purpose"),
-                Self::Hangs => pending().await,
-            }
-        }
-
-        async fn probe(&self) -> Reply {
-            Reply::default()
-        }
-    }
-
-    fn dispatch() -> Dispatch<'static> {
-        let event = EventId {
-            partition: Partition::default(),
-            seq: EventSeq::ZERO,
-        };
-        Dispatch {
-            event_id: event.to_string(),
-            delivery: DeliveryId { event, place: 0 },
-            number: AttemptNumber(1),
-            event_type: "order.paid",
-            content_type: "application/json",
-            body: Bytes::from_static(b"{}"),
-            created: Timestamp(1),
-            now: Timestamp(2),
-        }
-    }
-
-    async fn outcome(link: &dyn Link) -> Outcome {
-        let reply = send(link, dispatch(), Duration::from_millis(20)).await;
-        rules::classify(registry::adapter("webhook").unwrap().spec(), &reply)
-    }
-
-    fn transient(outcome: &Outcome) -> Option<Cause> {
-        match outcome {
-            Outcome::Failed(failure) if failure.class == FailureClass::Transient => Some(failure.cause),
-            Outcome::Failed(_) | Outcome::Delivered => None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_of_an_adapter_is_that_attempts_alone_and_transient() {
-        assert_eq!(transient(&outcome(&Bad::Panics).await), Some(Cause::Unknown));
-    }
-
-    #[tokio::test]
-    async fn an_adapter_that_never_answers_is_cut_off() {
-        assert_eq!(transient(&outcome(&Bad::Hangs).await), Some(Cause::Timeout));
-    }
 }

@@ -245,7 +245,8 @@ pub(super) fn attempt(
     }
 }
 
-fn failure(outcome: &Outcome) -> Option<v1::Failure> {
+/// Why it failed; `None`: delivered.
+pub(super) fn failure(outcome: &Outcome) -> Option<v1::Failure> {
     let Outcome::Failed(failure) = outcome else {
         return None;
     };

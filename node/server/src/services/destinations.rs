@@ -4,7 +4,8 @@ use pushrail_api::v1::destinations_server;
 use pushrail_api::v1::{
     self, CreateDestinationRequest, CreateDestinationResponse, Destination, GetDestinationRequest,
     GetDestinationResponse, ListDestinationsRequest, ListDestinationsResponse, PauseDestinationRequest,
-    PauseDestinationResponse, ResumeDestinationRequest, ResumeDestinationResponse, retry_policy,
+    PauseDestinationResponse, ResumeDestinationRequest, ResumeDestinationResponse, TestDestinationRequest,
+    TestDestinationResponse, retry_policy,
 };
 use pushrail_machine::query::{assignment, config, counts};
 use pushrail_machine::store::{Read, StoreError};
@@ -22,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::door::refusal::{Refusal, Sort, Wrong};
 use crate::door::settings::DestinationWish;
 use crate::services::page::{Wanted, cut};
-use crate::services::{convert, service, status};
+use crate::services::{convert, destination_test, service, status};
 
 service!(
     /// Makes, finds, pauses and resumes destinations.
@@ -116,6 +117,16 @@ impl destinations_server::Destinations for Destinations {
             destination: Some(destination),
             token: token.to_string(),
         }))
+    }
+
+    async fn test(
+        &self,
+        request: Request<TestDestinationRequest>,
+    ) -> Result<Response<TestDestinationResponse>, Status> {
+        destination_test::test(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::write)
     }
 }
 
