@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use harness::audit::Endpoint;
-use harness::behaviour::Behaviour;
+use harness::behaviour::{Answer, Behaviour};
+use harness::door::{event, linearizable};
 use harness::eventually::eventually;
 use harness::load::{Load, Plan};
 use pushrail_api::v1;
@@ -120,6 +121,45 @@ async fn a_pause_waits_for_an_owner_that_stands_still_until_its_lease_is_over() 
     let audit = world.audit(&door, &acknowledged).await;
     audit.assert_clean();
     assert_eq!(audit.delivered, 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_while_an_attempt_is_under_way_stops_its_window_too() {
+    let mut world = World::three().await;
+    // The first attempt fails after five of the six seconds of its window, so that a retry three seconds later would
+    // come too late; but it is paused for nearly all of them.
+    let answers = Behaviour::of(|seen| Answer::Late {
+        status: if seen.of_event == 0 { 500 } else { 200 },
+        after: Duration::from_secs(if seen.of_event == 0 { 5 } else { 0 }),
+    });
+    let hook = world
+        .webhook_with("acme", "orders", answers, |hook| {
+            hook.waits = vec![Duration::from_secs(3)];
+            hook.window = Duration::from_secs(6);
+        })
+        .await;
+    let door = world.door();
+    let receipt = door.publish(event("acme", "orders.made", "{}")).await.unwrap();
+    eventually("the attempt begins", SOON, || async {
+        let count = world.receiver.count(&hook.path);
+        (count == 1).then_some(()).ok_or(format!("{count} requests"))
+    })
+    .await;
+
+    door.pause("acme", "orders").await.unwrap();
+    eventually("the attempt is on record", SOON, || async {
+        let story = door.explain("acme", &receipt.event, linearizable()).await;
+        let story = story.map_err(|status| status.to_string())?;
+        let attempts = story.deliveries[0].attempts.len();
+        (attempts == 1)
+            .then_some(())
+            .ok_or(format!("{attempts} attempts"))
+    })
+    .await;
+    door.resume("acme", "orders").await.unwrap();
+
+    let taken = world.arrived(&hook, 1).await;
+    assert_eq!(taken.get(&receipt.event), Some(&1));
 }
 
 /// Has the marker's owner deliver twenty events: it is awake, and would have sent others too.

@@ -8,6 +8,7 @@
 
 mod bounds;
 mod golden;
+mod held;
 mod properties;
 mod queries;
 mod render;
