@@ -9,6 +9,7 @@ pub mod behaviour;
 pub mod cluster;
 pub mod door;
 pub mod eventually;
+pub mod fairness;
 pub mod load;
 pub mod node;
 pub mod ports;
