@@ -162,6 +162,7 @@ fn command() -> Command {
         id: "acme".parse().unwrap(),
         description: "a tenant".to_owned(),
         request_id: "r1".to_owned(),
+        retention: Default::default(),
     })
 }
 
@@ -358,6 +359,7 @@ async fn a_command_larger_than_an_entry_is_refused_at_the_door() {
         id: "acme".parse().unwrap(),
         description: "x".repeat(limits::ENTRY_BYTES_MAX),
         request_id: "r1".to_owned(),
+        retention: Default::default(),
     });
 
     let error = world.door.propose(large, None).await.unwrap_err();

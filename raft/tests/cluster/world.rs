@@ -195,6 +195,7 @@ pub(crate) fn tenant(id: &str) -> Command {
         id: id.parse().unwrap(),
         description: String::new(),
         request_id: format!("make-{id}"),
+        retention: Default::default(),
     })
 }
 

@@ -137,6 +137,7 @@ fn set_up(log: &mut Log) -> Tenant {
         id: "acme".parse().unwrap(),
         description: String::new(),
         request_id: request_id.clone(),
+        retention: Default::default(),
     }));
     log.apply(Command::PutDestination(PutDestination {
         tenant: "acme".parse().unwrap(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pushrail_model::command::{Hint, QueueKey};
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{DestinationNo, Epoch, EventSeq, LogIndex, TenantNo};
+use pushrail_model::retention::Retention;
 use pushrail_model::shard::{Ownership, Partition, ShardId};
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::{Span, Timestamp};
@@ -26,6 +27,24 @@ pub(crate) struct Lane {
     pub(crate) held: Span,
 }
 
+/// What events need to know of their tenant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Under which routes were chosen, or must be.
+    pub(crate) routing_revision: LogIndex,
+    /// How long its rows are kept.
+    pub(crate) retention: Retention,
+}
+
+impl Terms {
+    fn of(tenant: &Tenant) -> Self {
+        Self {
+            routing_revision: tenant.routing_revision,
+            retention: tenant.retention,
+        }
+    }
+}
+
 /// What the handlers of one entry share.
 pub(crate) struct Context<'t, 'b> {
     /// The pending writes.
@@ -37,7 +56,7 @@ pub(crate) struct Context<'t, 'b> {
     /// What the entry adds to the counters; written by `lifecycle` alone.
     pub(crate) tally: Tally,
     events: u32,
-    revisions: BTreeMap<(Partition, TenantNo), Option<LogIndex>>,
+    terms: BTreeMap<(Partition, TenantNo), Option<Terms>>,
     lanes: BTreeMap<(Partition, TenantNo, DestinationNo), Option<Lane>>,
     epochs: BTreeMap<ShardId, Epoch>,
     due: BTreeMap<QueueKey, Timestamp>,
@@ -54,7 +73,7 @@ impl<'t, 'b> Context<'t, 'b> {
             now,
             tally: Tally::default(),
             events: 0,
-            revisions: BTreeMap::new(),
+            terms: BTreeMap::new(),
             lanes: BTreeMap::new(),
             epochs: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -73,19 +92,29 @@ impl<'t, 'b> Context<'t, 'b> {
         seq
     }
 
-    /// The routing revision of a tenant; `None` where there is no such tenant.
-    pub(crate) fn routing_revision(
+    /// What events need to know of their tenant; `None` where there is no such tenant.
+    pub(crate) fn terms(
         &mut self,
         partition: Partition,
         tenant: TenantNo,
-    ) -> Result<Option<LogIndex>, StoreError> {
-        if let Some(known) = self.revisions.get(&(partition, tenant)) {
+    ) -> Result<Option<Terms>, StoreError> {
+        if let Some(known) = self.terms.get(&(partition, tenant)) {
             return Ok(*known);
         }
         let row = tables::get(self.txn, &TenantKey { partition, tenant })?;
-        let revision = row.map(|tenant| tenant.routing_revision);
-        self.revisions.insert((partition, tenant), revision);
-        Ok(revision)
+        let terms = row.as_ref().map(Terms::of);
+        self.terms.insert((partition, tenant), terms);
+        Ok(terms)
+    }
+
+    /// How long a tenant's rows are kept; as by default where there is no such tenant any more.
+    pub(crate) fn retention(
+        &mut self,
+        partition: Partition,
+        tenant: TenantNo,
+    ) -> Result<Retention, StoreError> {
+        let terms = self.terms(partition, tenant)?;
+        Ok(terms.map(|terms| terms.retention).unwrap_or_default())
     }
 
     /// What deliveries need to know of a destination; `None` where there is no such destination.
@@ -127,8 +156,8 @@ impl<'t, 'b> Context<'t, 'b> {
             tenant: tenant.number,
         };
         tables::put(self.txn, &key, tenant);
-        self.revisions
-            .insert((partition, tenant.number), Some(tenant.routing_revision));
+        self.terms
+            .insert((partition, tenant.number), Some(Terms::of(tenant)));
     }
 
     /// Writes a destination, and tells those who deliver to it.

@@ -7,6 +7,7 @@ use crate::event::NewEvent;
 use crate::ids::{
     BatchNumber, BootId, DestinationId, DestinationNo, Epoch, LogIndex, NodeId, RouteId, TenantId,
 };
+use crate::retention::Retention;
 use crate::route::Pattern;
 use crate::shard::{Partition, ShardId};
 use crate::time::Timestamp;
@@ -98,6 +99,8 @@ pub struct PutTenant {
     pub description: String,
     /// A repeat is harmless.
     pub request_id: String,
+    /// How long its rows are kept; checked at the door.
+    pub retention: Retention,
 }
 
 /// Makes a destination.

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod payload;
 pub mod replay;
 pub mod response;
+pub mod retention;
 pub mod retry;
 pub mod route;
 pub mod shard;

@@ -62,10 +62,28 @@ pub const RETRY_WINDOW_MAX: Span = Span(7 * Span::DAY.0);
 pub const DESTINATION_CONCURRENCY_DEFAULT: u32 = 16;
 /// Attempts at one destination at a time at most.
 pub const DESTINATION_CONCURRENCY_MAX: u32 = 256;
-/// How long an idempotency key is remembered.
+/// How long an idempotency key is remembered unless its tenant says otherwise. Its expiry row stands in the hour in
+/// which this would be over, whatever the tenant says: for good.
 pub const IDEMPOTENCY_WINDOW: Span = Span::DAY;
-/// How long a dead letter stays.
+/// The shortest time for which an idempotency key can be remembered: callers repeat within minutes.
+pub const IDEMPOTENCY_WINDOW_MIN: Span = Span::HOUR;
+/// The longest time for which an idempotency key can be remembered.
+pub const IDEMPOTENCY_WINDOW_MAX: Span = Span(7 * Span::DAY.0);
+/// The shortest retention of anything but keys: rows are dropped by days.
+pub const RETENTION_MIN: Span = Span::DAY;
+/// How long an attempt is kept unless its tenant says otherwise.
+pub const ATTEMPT_RETENTION: Span = Span(90 * Span::DAY.0);
+/// How long an attempt can be kept.
+pub const ATTEMPT_RETENTION_MAX: Span = Span(365 * Span::DAY.0);
+/// How long an event and its payload are kept unless its tenant says otherwise, or a delivery still needs them.
+pub const EVENT_RETENTION: Span = Span(30 * Span::DAY.0);
+/// How long an event can be kept.
+pub const EVENT_RETENTION_MAX: Span = Span(365 * Span::DAY.0);
+/// How long a dead letter stays unless its tenant says otherwise. Its expiry row stands on the day on which this
+/// would be over, whatever the tenant says: for good.
 pub const DEAD_LETTER_RETENTION: Span = Span(14 * Span::DAY.0);
+/// How long a dead letter can stay.
+pub const DEAD_LETTER_RETENTION_MAX: Span = Span(90 * Span::DAY.0);
 /// Rows of a page unless asked, and at most.
 pub const PAGE_DEFAULT: usize = 50;
 /// Rows of a page at most.

@@ -1,6 +1,7 @@
 //! Whose data it is.
 
 use crate::ids::{LogIndex, TenantId, TenantNo};
+use crate::retention::Retention;
 use crate::time::Timestamp;
 
 /// A customer of the product; the border of every key and query.
@@ -28,4 +29,6 @@ pub struct Tenant {
     pub next_destination: u32,
     /// The number that its next route gets.
     pub next_route: u32,
+    /// How long its rows are kept.
+    pub retention: Retention,
 }

@@ -66,6 +66,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                     tenant: tenant.clone(),
                     description,
                     request_id,
+                    retention: None,
                 })
             };
             session.changed(session.change(tried, &request, make).await?)

@@ -17,6 +17,7 @@ use pushrail_model::ids::{DestinationId, RouteId, TenantId};
 use pushrail_model::limits;
 use pushrail_model::replay::ReplayAnswer;
 use pushrail_model::response::Response;
+use pushrail_model::retention::Retention;
 use pushrail_model::retry::RetryPolicy;
 use pushrail_model::route::Route;
 use pushrail_model::tenant::Tenant;
@@ -36,6 +37,7 @@ const FENCE_WITHIN: Duration = Duration::from_millis(2_800);
 pub(crate) struct TenantWish {
     pub(crate) tenant: String,
     pub(crate) description: String,
+    pub(crate) retention: Retention,
     pub(crate) request_id: String,
 }
 
@@ -72,11 +74,13 @@ impl Door {
         let request_id = checks.request_id(wish.request_id);
         let id: Option<TenantId> = checks.id_or_made("tenant", &wish.tenant, &["tenant", &request_id]);
         checks.description(&wish.description);
+        checks.retention(&wish.retention);
         let id = checks.finish(id)?;
         let command = Command::PutTenant(PutTenant {
             id: id.clone(),
             description: wish.description,
             request_id,
+            retention: wish.retention,
         });
         let proposed = self.carry_out(command).await?;
         let Response::Tenant { .. } = proposed.response else {

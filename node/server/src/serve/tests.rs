@@ -144,6 +144,7 @@ impl World {
             id: tenant_id(),
             description: String::new(),
             request_id: "t".to_owned(),
+            retention: Default::default(),
         });
         replica.propose(tenant).await.unwrap();
         let destination = Command::PutDestination(PutDestination {

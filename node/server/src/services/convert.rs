@@ -10,6 +10,7 @@ use pushrail_model::destination::{Destination, DestinationState};
 use pushrail_model::event::Event;
 use pushrail_model::ids::{AttemptId, DeliveryId, NodeId, TenantId};
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
+use pushrail_model::retention::Retention;
 use pushrail_model::retry::{RetryPolicy, Waits};
 use pushrail_model::time::{self, Span};
 use pushrail_model::verdict::{DeathReason, Verdict};
@@ -79,6 +80,28 @@ pub(super) fn span_of(length: &Duration) -> Option<Span> {
     std::time::Duration::try_from(*length)
         .ok()
         .map(Span::from_duration)
+}
+
+/// How long a tenant's rows are kept, the defaults filled in.
+pub(super) fn retention(retention: &Retention) -> v1::Retention {
+    v1::Retention {
+        attempts: span(retention.attempts()),
+        events: span(retention.events()),
+        dead_letters: span(retention.dead_letters()),
+        idempotency_keys: span(retention.idempotency_keys()),
+    }
+}
+
+/// How long a caller wants a tenant's rows to be kept; below zero is zero, which no bound allows.
+pub(super) fn retention_of(retention: Option<&v1::Retention>) -> Retention {
+    let said = retention.copied().unwrap_or_default();
+    let span = |length: Option<Duration>| length.map(|length| span_of(&length).unwrap_or(Span::ZERO));
+    Retention {
+        attempts: span(said.attempts),
+        events: span(said.events),
+        dead_letters: span(said.dead_letters),
+        idempotency_keys: span(said.idempotency_keys),
+    }
 }
 
 /// A destination, without its credential.

@@ -30,6 +30,7 @@ impl tenants_server::Tenants for Tenants {
         let wish = TenantWish {
             tenant: request.tenant,
             description: request.description,
+            retention: convert::retention_of(request.retention.as_ref()),
             request_id: request.request_id,
         };
         let (made, token) = self.door.create_tenant(wish).await.map_err(status::write)?;
@@ -108,5 +109,6 @@ fn message(tenant: &tenant::Tenant) -> Tenant {
         created: convert::moment(tenant.created),
         destinations: tenant.destinations,
         routes: tenant.routes,
+        retention: Some(convert::retention(&tenant.retention)),
     }
 }

@@ -45,17 +45,19 @@ fn accept(
                 hash: idempotency.key_hash,
             };
             let kept = tables::get(context.txn, &key)?;
+            let window = context.retention(partition, event.tenant)?.idempotency_keys();
             if let Some(kept) = &kept
-                && context.now.since(kept.accepted) < limits::IDEMPOTENCY_WINDOW
+                && context.now.since(kept.accepted) < window
             {
                 return Ok(answer_of_first(kept, idempotency));
             }
             Some((key, idempotency, kept))
         }
     };
-    let Some(revision) = context.routing_revision(partition, event.tenant)? else {
+    let Some(terms) = context.terms(partition, event.tenant)? else {
         return Ok(EventAnswer::UnknownTenant);
     };
+    let revision = terms.routing_revision;
     if revision != event.routing_revision {
         return Ok(EventAnswer::RoutingMoved(revision));
     }

@@ -20,7 +20,8 @@ const FIRST_VERSION: u64 = 1;
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Result<Response, StoreError> {
     if let Some(tenant) = names::tenant(context.txn, &command.id)? {
         let repeated = reject::repeats(&command.request_id, &tenant.request_id)
-            && command.description == tenant.description;
+            && command.description == tenant.description
+            && command.retention == tenant.retention;
         return Ok(if repeated {
             Response::Tenant {
                 number: tenant.number,
@@ -51,6 +52,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Resu
         routes: 0,
         next_destination: 1,
         next_route: 1,
+        retention: command.retention,
     };
     context.put_tenant(partition, &tenant);
     Ok(Response::Tenant {

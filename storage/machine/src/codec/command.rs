@@ -9,6 +9,7 @@ use pushrail_model::shard::ShardId;
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
+use crate::codec::tenant::{heard, said};
 use crate::codec::wire::{
     Wire, all_from_wire, all_to_wire, halves, parsed, partition, required, shard, whole, wire_enum,
 };
@@ -156,6 +157,7 @@ impl Wire for PutTenant {
             id: self.id.to_string(),
             description: self.description.clone(),
             request_id: self.request_id.clone(),
+            retention: said(&self.retention),
         }
     }
 
@@ -164,6 +166,7 @@ impl Wire for PutTenant {
             id: parsed(&message.id, "tenant id")?,
             description: message.description,
             request_id: message.request_id,
+            retention: heard(message.retention),
         })
     }
 }

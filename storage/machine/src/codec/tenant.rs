@@ -2,10 +2,11 @@
 
 use pushrail_model::ids::{DestinationNo, Epoch, LogIndex, NodeId, RouteNo, TenantNo};
 use pushrail_model::replay::Replay;
+use pushrail_model::retention::Retention;
 use pushrail_model::route::Route;
 use pushrail_model::shard::Ownership;
 use pushrail_model::tenant::Tenant;
-use pushrail_model::time::Timestamp;
+use pushrail_model::time::{Span, Timestamp};
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
@@ -27,6 +28,7 @@ impl Wire for Tenant {
             routes: self.routes,
             next_destination: self.next_destination,
             next_route: self.next_route,
+            retention: said(&self.retention),
         }
     }
 
@@ -43,7 +45,30 @@ impl Wire for Tenant {
             routes: message.routes,
             next_destination: message.next_destination,
             next_route: message.next_route,
+            retention: heard(message.retention),
         })
+    }
+}
+
+/// What a tenant says about keeping; nothing where it says nothing.
+pub(super) fn said(retention: &Retention) -> Option<proto::Retention> {
+    let span = |span: Option<Span>| span.map(|span| span.0);
+    (*retention != Retention::default()).then(|| proto::Retention {
+        attempts: span(retention.attempts),
+        events: span(retention.events),
+        dead_letters: span(retention.dead_letters),
+        idempotency_keys: span(retention.idempotency_keys),
+    })
+}
+
+/// Reads what [`said`] wrote.
+pub(super) fn heard(message: Option<proto::Retention>) -> Retention {
+    let message = message.unwrap_or_default();
+    Retention {
+        attempts: message.attempts.map(Span),
+        events: message.events.map(Span),
+        dead_letters: message.dead_letters.map(Span),
+        idempotency_keys: message.idempotency_keys.map(Span),
     }
 }
 

@@ -15,6 +15,7 @@ use pushrail_model::event::{EventType, IdempotencyKey, NewEvent};
 use pushrail_model::ids::{AttemptNumber, Epoch, NodeId, Run};
 use pushrail_model::outcome::{Cause, Failure, FailureClass, Observed, Outcome};
 use pushrail_model::payload::{Encoding, Payload};
+use pushrail_model::retention::Retention;
 use pushrail_model::retry::RetryPolicy;
 use pushrail_model::route::{DecisionReason, RoutingDecision};
 use pushrail_model::shard::{Partition, ShardId};
@@ -24,10 +25,15 @@ use pushrail_model::verdict::Verdict;
 use xxhash_rust::xxh3::xxh3_128;
 
 pub(crate) fn tenant(id: &str, request_id: &str) -> Command {
+    tenant_keeping(id, request_id, Retention::default())
+}
+
+pub(crate) fn tenant_keeping(id: &str, request_id: &str, retention: Retention) -> Command {
     Command::PutTenant(PutTenant {
         id: id.parse().unwrap(),
         description: format!("all of {id}"),
         request_id: request_id.to_owned(),
+        retention,
     })
 }
 

@@ -1,5 +1,5 @@
 //! The language of scenarios: one line, one thing done to a world, and the lines that say what came of it.
-//! `wait 5s` · `tenant acme request=r1` · `destination acme/hook` · `route acme all pattern=** to=hook` ·
+//! `wait 5s` · `tenant acme request=r1 keys=1h dead=2d` · `destination acme/hook` · `route acme all pattern=** to=hook` ·
 //! `publish acme order.paid body=x key=k revision=3` · `attempt e1/hook delivered` ·
 //! `attempt e1/hook failed 500 retry=5s` · `pause acme/hook` · `resume acme/hook` · `replay acme e1/hook` ·
 //! `give acme/hook from=0 to=1` · `ask …` · `release acme/hook node=1 epoch=1` · `init` · `show …` ·
@@ -16,6 +16,7 @@ use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, EventId, LogIndex, NodeId, Run};
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
+use pushrail_model::retention::Retention;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::Span;
@@ -150,7 +151,16 @@ impl Script {
                 cluster: words.needed("cluster").into(),
                 hash_key: words.needed("key"),
             }),
-            "tenant" => samples::tenant(words.plain(1), words.request()),
+            "tenant" => samples::tenant_keeping(
+                words.plain(1),
+                words.request(),
+                Retention {
+                    attempts: words.span("attempts"),
+                    events: words.span("events"),
+                    dead_letters: words.span("dead"),
+                    idempotency_keys: words.span("keys"),
+                },
+            ),
             "destination" => {
                 let (tenant, destination) = words.plain(1).split_once('/').unwrap();
                 samples::destination(tenant, destination, words.request())
@@ -197,6 +207,7 @@ impl Script {
             routes: 0,
             next_destination: 1,
             next_route: 1,
+            retention: Retention::default(),
         });
         let body = words.named.get("body").copied().unwrap_or("{}");
         let key = words.named.get("key").copied();

@@ -61,6 +61,7 @@ impl World {
             id: tenant(),
             description: String::new(),
             request_id: "t".to_owned(),
+            retention: Default::default(),
         }));
         world.apply(Command::PutDestination(PutDestination {
             tenant: tenant(),

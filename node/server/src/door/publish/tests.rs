@@ -154,6 +154,7 @@ fn tenant(id: &str) -> Command {
         id: id.parse().unwrap(),
         description: String::new(),
         request_id: format!("make-{id}"),
+        retention: Default::default(),
     })
 }
 

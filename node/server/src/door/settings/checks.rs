@@ -5,6 +5,7 @@ use std::str::FromStr;
 use pushrail_adapters::settings::Invalid;
 use pushrail_model::ids::InvalidId;
 use pushrail_model::limits;
+use pushrail_model::retention::Retention;
 use pushrail_model::retry::{RetryPolicy, Waits};
 use pushrail_model::time::Span;
 use xxhash_rust::xxh3::xxh3_64;
@@ -91,6 +92,13 @@ impl Checks {
             self.complain("concurrency", why);
         }
         concurrency
+    }
+
+    /// How long a tenant's rows are kept, within its bounds.
+    pub(crate) fn retention(&mut self, retention: &Retention) {
+        for wrong in retention.out_of_bounds() {
+            self.complain(&format!("retention.{}", wrong.field), wrong.to_string());
+        }
     }
 
     /// A retry policy within its bounds.
