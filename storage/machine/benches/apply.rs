@@ -199,6 +199,7 @@ fn attempt(partition: Partition, tenant: &Tenant, seq: EventSeq, at: u64) -> Att
             destination: DestinationNo(1),
             seq,
         },
+        place: None,
         run: Run(1),
         number: AttemptNumber(1),
         epoch: Epoch(1),

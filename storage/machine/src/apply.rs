@@ -4,6 +4,10 @@
 
 mod accept_events;
 mod assign_shards;
+mod drop_buckets;
+mod drop_carried;
+mod drop_events;
+mod expire_dead_letters;
 mod init_cluster;
 mod put_destination;
 mod put_route;
@@ -70,5 +74,9 @@ fn handle(context: &mut Context<'_, '_>, command: &Command) -> Result<Response, 
         Command::StartReplay(command) => start_replay::handle(context, command),
         Command::AssignShards(command) => assign_shards::handle(context, command),
         Command::ReleaseShards(command) => release_shards::handle(context, command),
+        Command::DropBuckets(command) => drop_buckets::handle(context, command),
+        Command::ExpireDeadLetters(command) => expire_dead_letters::handle(context, command),
+        Command::DropEvents(command) => drop_events::handle(context, command),
+        Command::DropCarried(command) => drop_carried::handle(context, command),
     }
 }

@@ -12,6 +12,7 @@ mod event;
 mod proto;
 mod record;
 mod tenant;
+mod upkeep;
 mod wire;
 
 pub(crate) use crate::codec::attempt::encode_attempt_record;

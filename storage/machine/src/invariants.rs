@@ -10,12 +10,14 @@ use pushrail_model::limits;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::time::Timestamp;
 
+use crate::keeping;
 use crate::keys::{
-    AssignmentKey, AttemptByTenantKey, AttemptKey, DeadLetterExpiryKey, DeadLetterKey, DestinationCountsKey,
-    DestinationKey, DestinationNameKey, DoorHeadKey, DoorKey, DueKey, KeptKeyExpiryKey, KeptKeyKey, Key,
-    RouteKey, ShardCountKey, TenantKey, TenantNameKey,
+    AssignmentKey, AttemptByTenantKey, AttemptKey, CarriedKey, DeadLetterExpiryKey, DeadLetterKey,
+    DestinationCountsKey, DestinationKey, DestinationNameKey, DoorHeadKey, DoorKey, DueKey, EventCursorKey,
+    EventKey, KeptKeyExpiryKey, KeptKeyKey, Key, RouteKey, ShardCountKey, TenantKey, TenantNameKey,
 };
 use crate::store::{KeyRange, Read, StoreError};
+use crate::tables::carried::EventCursor;
 use crate::tables::cluster::clock;
 use crate::tables::counts::{DestinationCounts, ShardCount};
 use crate::tables::names::DestinationPlace;
@@ -168,6 +170,7 @@ impl Check {
                     *shards.entry(shard).or_default() += 1;
                 }
                 DeliveryState::Delivered { .. } => counts.delivered += 1,
+                DeliveryState::Expired { .. } => counts.expired += 1,
                 DeliveryState::Dead { at, .. } => {
                     let letter = DeadLetterKey::of(&key, at);
                     expiries.insert(letter.expiry());
@@ -188,6 +191,7 @@ impl Check {
 
         let stored = all::<DestinationCountsKey>(read)?.into_iter();
         let stored: BTreeMap<_, _> = stored
+            .map(|(key, row)| (key, with_rows(row)))
             .filter(|(_, row)| *row != DestinationCounts::default())
             .collect();
         self.expect(stored == counts, || {
@@ -204,25 +208,32 @@ impl Check {
         Ok(())
     }
 
-    /// The event of a delivery that is owed, or may be replayed, is there and names its destination at its place.
+    /// The event of every delivery is there and names its destination at its place; of one that is owed, or may be
+    /// replayed, its payload is too.
     fn needed(&mut self, read: &dyn Read, key: &DeliveryKey, delivery: &Delivery) -> Result<(), StoreError> {
         let id = EventId {
             partition: key.partition,
             seq: key.seq,
         };
         let event = events::get(read, key.tenant, id)?;
-        let there = event.is_some_and(|event| {
+        let there = event.as_ref().is_some_and(|event| {
             event.new.destinations.get(usize::from(delivery.place)) == Some(&key.destination)
         });
-        let may_be_gone = matches!(delivery.state, DeliveryState::Delivered { .. });
-        self.expect(there || may_be_gone, || {
+        self.expect(there, || {
             format!("{key:?} stands without its event, or at another place of it")
         });
+        let whole = event.is_some_and(|event| event.stripped.is_none());
+        let owed = matches!(
+            delivery.state,
+            DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. }
+        );
+        self.expect(whole || !owed, || format!("{key:?} is owed without its payload"));
         Ok(())
     }
 
-    /// What a delivery remembers stands in the attempt log, its runs without gaps.
+    /// What a delivery remembers stands in the attempt log until its retention ends, its runs without gaps.
     fn marks(&mut self, read: &dyn Read, key: &DeliveryKey, delivery: &Delivery) -> Result<(), StoreError> {
+        let now = clock(read)?;
         let mut numbers: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         let mut identities = BTreeSet::new();
         for mark in &delivery.marks {
@@ -241,7 +252,10 @@ impl Check {
                 epoch: mark.epoch,
             };
             let stands = tables::stands(read, &row)?;
-            self.expect(stands, || format!("{key:?} remembers {mark:?}, the log does not"));
+            let may_be_gone = keeping::attempt_may_be_gone(mark.start, now);
+            self.expect(stands || may_be_gone, || {
+                format!("{key:?} remembers {mark:?}, the log does not")
+            });
         }
         self.expect(delivery.marks.len() <= limits::ATTEMPT_MARKS_MAX, || {
             format!("{key:?} remembers more attempts than it may")
@@ -260,19 +274,36 @@ impl Check {
         Ok(())
     }
 
-    /// Each delivery of an event stands.
+    /// Each delivery of an event stands; what lies below a tenant's cursor is carried, and nothing else is.
     fn events(&mut self, read: &dyn Read) -> Result<(), StoreError> {
         let mut wanted = Vec::new();
-        read.scan(
-            crate::keys::EventKey::TABLE,
-            KeyRange::prefix(&[]),
-            &mut |key, _| {
-                let key: crate::keys::EventKey = tables::key_of(key)?;
-                wanted.push(key);
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        read.scan(EventKey::TABLE, KeyRange::prefix(&[]), &mut |key, _| {
+            let key: EventKey = tables::key_of(key)?;
+            wanted.push(key);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let carried: BTreeMap<_, _> = all::<CarriedKey>(read)?.into_iter().collect();
+        let cursors: BTreeMap<_, _> = all::<EventCursorKey>(read)?.into_iter().collect();
+        for key in carried.keys() {
+            let event = EventKey {
+                partition: key.partition,
+                tenant: key.tenant,
+                seq: key.seq,
+            };
+            self.expect(wanted.contains(&event), || format!("{key:?} carries no event"));
+        }
         for key in wanted {
+            let (partition, tenant, seq) = (key.partition, key.tenant, key.seq);
+            let cursor = cursors.get(&EventCursorKey { partition, tenant });
+            let below = cursor.is_some_and(|EventCursor(cursor)| seq < *cursor);
+            let carried = carried.get(&CarriedKey {
+                partition,
+                tenant,
+                seq,
+            });
+            self.expect(below == carried.is_some(), || {
+                format!("{key:?}: below the cursor {below}, carried {carried:?}")
+            });
             let id = EventId {
                 partition: key.partition,
                 seq: key.seq,
@@ -280,6 +311,13 @@ impl Check {
             let Some(event) = events::get(read, key.tenant, id)? else {
                 continue;
             };
+            if let Some(carried) = carried {
+                let (named, chosen) = (&carried.destinations, &event.new.destinations);
+                let all = named.len() == chosen.len() && chosen.iter().all(|number| named.contains(number));
+                self.expect(all && carried.stripped == event.stripped.is_some(), || {
+                    format!("{key:?} is carried as {carried:?}, and is not so")
+                });
+            }
             for delivery in crate::query::event::delivery_keys(&event) {
                 let stands = tables::stands(read, &delivery)?;
                 self.expect(stands, || format!("{id} has no delivery {delivery:?}"));
@@ -338,6 +376,17 @@ impl Check {
             self.expect(holds, || format!("{key:?} went from {was:?} to {is:?}"));
         }
         Ok(())
+    }
+}
+
+/// What is counted less what is counted of rows that are gone: what there is.
+fn with_rows(counts: DestinationCounts) -> DestinationCounts {
+    DestinationCounts {
+        delivered: counts.delivered.saturating_sub(counts.delivered_dropped),
+        expired: counts.expired.saturating_sub(counts.expired_dropped),
+        delivered_dropped: 0,
+        expired_dropped: 0,
+        ..counts
     }
 }
 

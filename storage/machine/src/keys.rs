@@ -168,6 +168,14 @@ key!(
     }
 );
 key!(
+    /// Up to where a tenant's events are gone.
+    EventCursors, EventCursorKey { partition: Partition, tenant: TenantNo }
+);
+key!(
+    /// An event that outlives its retention.
+    CarriedEvents, CarriedKey { partition: Partition, tenant: TenantNo, seq: EventSeq }
+);
+key!(
     /// A destination's counters.
     DestinationCounts, DestinationCountsKey {
         partition: Partition,

@@ -20,6 +20,8 @@ pub use crate::apply::apply;
 mod attempts;
 mod context;
 mod doors;
+mod forget;
+mod keeping;
 mod keys;
 mod lifecycle;
 mod reject;

@@ -1,5 +1,6 @@
 //! The life of a delivery: the only writer of deliveries and of what hangs on them (due rows, dead letters and
-//! their expiry, counters). Called by the handlers that accept, record and replay.
+//! their expiry, counters), but for `forget`, which ends them. Called by the handlers that accept, record, replay
+//! and expire.
 //! Invariant: a scheduled delivery has exactly one due row, a dead one exactly one dead letter, any other neither.
 
 use pushrail_model::attempt::Attempt;
@@ -85,6 +86,25 @@ pub(crate) fn bury(
     tables::mark(context.txn, &letter_key.expiry());
 }
 
+/// Nobody has dealt with it in time: it leaves the dead-letter queue for good.
+pub(crate) fn expire(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
+    mut delivery: Delivery,
+    died: Timestamp,
+    reason: DeathReason,
+) {
+    leave(context, lane, key, &delivery);
+    delivery.state = DeliveryState::Expired {
+        at: context.now,
+        died,
+        reason,
+    };
+    enter(context, lane, key, &delivery);
+    tables::put(context.txn, key, &delivery);
+}
+
 /// It runs again from the start: due at once, with attempts and window of its own.
 pub(crate) fn run_again(
     context: &mut Context<'_, '_>,
@@ -133,6 +153,6 @@ fn leave(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, delivery:
             tables::delete(context.txn, &letter.expiry());
             tables::delete(context.txn, &letter);
         }
-        DeliveryState::Delivered { .. } => {}
+        DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } => {}
     }
 }

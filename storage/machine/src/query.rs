@@ -10,6 +10,7 @@ pub mod due;
 pub mod event;
 pub mod page;
 pub mod replay;
+pub mod upkeep;
 
 use pushrail_model::time::Timestamp;
 

@@ -49,11 +49,15 @@ pub enum Table {
     Attempts,
     /// day, partition, tenant, start, destination, seq, run, number, epoch → nothing.
     AttemptsByTenant,
+    /// partition, tenant → up to where its events are gone.
+    EventCursors,
+    /// partition, tenant, seq → an event that outlives its retention.
+    CarriedEvents,
 }
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Tenants,
         Self::TenantNames,
@@ -75,6 +79,8 @@ impl Table {
         Self::ShardCounts,
         Self::Attempts,
         Self::AttemptsByTenant,
+        Self::EventCursors,
+        Self::CarriedEvents,
     ];
 }
 

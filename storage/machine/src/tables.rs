@@ -1,6 +1,7 @@
 //! Typed tables: what each key leads to. Only these know keys and values; who may *write* a table is said by the
 //! module that has the monopoly (`lifecycle`, `attempts`, or the one handler).
 
+pub(crate) mod carried;
 pub(crate) mod cluster;
 pub(crate) mod counts;
 pub(crate) mod doors;

@@ -23,6 +23,9 @@ struct Deltas {
     scheduled: i64,
     dead: i64,
     delivered: i64,
+    expired: i64,
+    delivered_dropped: i64,
+    expired_dropped: i64,
 }
 
 impl Tally {
@@ -37,20 +40,37 @@ impl Tally {
     }
 
     fn count(&mut self, shard: ShardId, delivery: &DeliveryKey, state: DeliveryState, by: i64) {
-        let deltas = self.destinations.entry(DestinationCountsKey {
+        if let DeliveryState::Scheduled { .. } = state {
+            *self.shards.entry(shard).or_default() += by;
+        }
+        let deltas = self.deltas(delivery);
+        match state {
+            DeliveryState::Scheduled { .. } => deltas.scheduled += by,
+            DeliveryState::Delivered { .. } => deltas.delivered += by,
+            DeliveryState::Dead { .. } => deltas.dead += by,
+            DeliveryState::Expired { .. } => deltas.expired += by,
+        }
+    }
+
+    /// The row of a delivery that has ended goes: what it counts for stays counted, as one whose row is gone.
+    pub(crate) fn drops(&mut self, delivery: &DeliveryKey, state: DeliveryState) {
+        let deltas = self.deltas(delivery);
+        match state {
+            DeliveryState::Delivered { .. } => deltas.delivered_dropped += 1,
+            DeliveryState::Expired { .. } => deltas.expired_dropped += 1,
+            DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. } => {
+                unreachable!("a delivery that is owed keeps its event, and goes with it")
+            }
+        }
+    }
+
+    fn deltas(&mut self, delivery: &DeliveryKey) -> &mut Deltas {
+        let key = DestinationCountsKey {
             partition: delivery.partition,
             tenant: delivery.tenant,
             destination: delivery.destination,
-        });
-        let deltas = deltas.or_default();
-        match state {
-            DeliveryState::Scheduled { .. } => {
-                deltas.scheduled += by;
-                *self.shards.entry(shard).or_default() += by;
-            }
-            DeliveryState::Delivered { .. } => deltas.delivered += by,
-            DeliveryState::Dead { .. } => deltas.dead += by,
-        }
+        };
+        self.destinations.entry(key).or_default()
     }
 
     /// Adds all of it to the stored counters.
@@ -64,6 +84,9 @@ impl Tally {
                 scheduled: moved(&key, counts.scheduled, deltas.scheduled)?,
                 dead: moved(&key, counts.dead, deltas.dead)?,
                 delivered: moved(&key, counts.delivered, deltas.delivered)?,
+                expired: moved(&key, counts.expired, deltas.expired)?,
+                delivered_dropped: moved(&key, counts.delivered_dropped, deltas.delivered_dropped)?,
+                expired_dropped: moved(&key, counts.expired_dropped, deltas.expired_dropped)?,
             };
             tables::put(txn, &key, &counts);
         }

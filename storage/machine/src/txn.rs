@@ -62,9 +62,14 @@ impl<'a> Txn<'a> {
             return;
         }
         let pending = &mut self.pending[table as usize];
-        pending
+        let within: Vec<_> = pending
             .rows
-            .retain(|key, _| !(start.as_slice() <= key.as_slice() && key.as_slice() < end.as_slice()));
+            .range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Excluded(end.as_slice())))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in within {
+            pending.rows.remove(&key);
+        }
         pending.cleared.push((start, end));
     }
 

@@ -11,6 +11,8 @@ use crate::verdict::Verdict;
 pub struct Attempt {
     /// What was tried.
     pub delivery: DeliveryKey,
+    /// The delivery's place in its event's list of destinations; `None` in what was recorded before it was told.
+    pub place: Option<u16>,
     /// In which life of it.
     pub run: Run,
     /// Its number there.

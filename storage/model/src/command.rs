@@ -5,7 +5,8 @@ use crate::delivery::DeliveryKey;
 use crate::destination::DestinationSpec;
 use crate::event::NewEvent;
 use crate::ids::{
-    BatchNumber, BootId, DestinationId, DestinationNo, Epoch, LogIndex, NodeId, RouteId, TenantId,
+    BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, LogIndex, NodeId, RouteId, TenantId,
+    TenantNo,
 };
 use crate::retention::Retention;
 use crate::route::Pattern;
@@ -61,6 +62,14 @@ pub enum Command {
     AssignShards(AssignShards),
     /// Shards let go by their owner.
     ReleaseShards(ReleaseShards),
+    /// Buckets of time that are over.
+    DropBuckets(DropBuckets),
+    /// Dead letters whose retention has ended.
+    ExpireDeadLetters(ExpireDeadLetters),
+    /// Events that are over, next in line.
+    DropEvents(DropEvents),
+    /// Events that were carried forward, once more.
+    DropCarried(DropCarried),
 }
 
 /// Names the cluster and draws its key.
@@ -202,13 +211,79 @@ pub struct ReleaseShards {
     pub shards: Vec<(ShardId, Epoch)>,
 }
 
+/// Rows that lie in buckets of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bucketed {
+    /// The attempt log, by the day on which an attempt began.
+    Attempts,
+    /// Idempotency keys, by the hour in which their default window ends.
+    IdempotencyKeys,
+}
+
+/// Drops a bucket of some tenants of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropBuckets {
+    /// Of which.
+    pub partition: Partition,
+    /// What lies in it.
+    pub rows: Bucketed,
+    /// The day or the hour, counted from the epoch.
+    pub bucket: u32,
+    /// Whose, at most [`crate::limits::UPKEEP_TENANTS_MAX`]: those for whom it is not over keep it.
+    pub tenants: Vec<TenantNo>,
+}
+
+/// A dead letter, as its expiry names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterRef {
+    /// Which delivery.
+    pub delivery: DeliveryKey,
+    /// When it died: one that has died anew since is another letter.
+    pub died: Timestamp,
+}
+
+/// Takes dead letters of one partition out of their queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpireDeadLetters {
+    /// Of which.
+    pub partition: Partition,
+    /// At most [`crate::limits::UPKEEP_LETTERS_MAX`]: those that are not over stay.
+    pub letters: Vec<LetterRef>,
+}
+
+/// Drops the events of a tenant that are next in line, or carries them forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropEvents {
+    /// The tenant's.
+    pub partition: Partition,
+    /// Whose.
+    pub tenant: TenantNo,
+    /// Up to where they have gone before: another place, and nothing happens.
+    pub from: EventSeq,
+    /// All from there on up to the last of these, in order, at most [`crate::limits::UPKEEP_EVENTS_MAX`].
+    pub events: Vec<EventSeq>,
+    /// All destinations that these events go to.
+    pub destinations: Vec<DestinationNo>,
+}
+
+/// Looks again at events of a tenant that were carried forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropCarried {
+    /// The tenant's.
+    pub partition: Partition,
+    /// Whose.
+    pub tenant: TenantNo,
+    /// Which, at most [`crate::limits::UPKEEP_CARRIED_MAX`].
+    pub events: Vec<EventSeq>,
+}
+
 /// A destination inside keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueKey {
     /// Its shard.
     pub shard: ShardId,
     /// Its tenant.
-    pub tenant: crate::ids::TenantNo,
+    pub tenant: TenantNo,
     /// Itself.
     pub destination: DestinationNo,
 }

@@ -38,6 +38,15 @@ pub enum DeliveryState {
         /// Why.
         reason: DeathReason,
     },
+    /// It was dead, and its retention ended before anybody dealt with it.
+    Expired {
+        /// In the state's time.
+        at: Timestamp,
+        /// When it had died.
+        died: Timestamp,
+        /// Why it had died.
+        reason: DeathReason,
+    },
 }
 
 /// Remembers an attempt, so that its record is found without an index.

@@ -89,4 +89,6 @@ pub struct Event {
     pub new: NewEvent,
     /// When it was accepted, in the state's time.
     pub accepted: Timestamp,
+    /// When its payload went, if it has: the event stands for the record alone.
+    pub stripped: Option<Timestamp>,
 }

@@ -84,6 +84,20 @@ pub const EVENT_RETENTION_MAX: Span = Span(365 * Span::DAY.0);
 pub const DEAD_LETTER_RETENTION: Span = Span(14 * Span::DAY.0);
 /// How long a dead letter can stay.
 pub const DEAD_LETTER_RETENTION_MAX: Span = Span(90 * Span::DAY.0);
+/// Tenants whose bucket one command may drop: a seek or two and, at worst, two range deletions each.
+pub const UPKEEP_TENANTS_MAX: usize = 128;
+/// Rows that one step of upkeep may touch one by one: some milliseconds of the thread that applies.
+pub const UPKEEP_ROWS_MAX: usize = 1024;
+/// Dead letters that one command may expire: each is some five rows.
+pub const UPKEEP_LETTERS_MAX: usize = 256;
+/// Events that one command may drop.
+pub const UPKEEP_EVENTS_MAX: usize = 512;
+/// Destinations that these may go to: a seek each.
+pub const UPKEEP_DESTINATIONS_MAX: usize = 256;
+/// Carried events that one command may look at: a few rows each.
+pub const UPKEEP_CARRIED_MAX: usize = 128;
+/// Rows side by side from which on they are deleted as one range: a range costs its readers more than a few rows do.
+pub const RANGE_ROWS_MIN: usize = 32;
 /// Rows of a page unless asked, and at most.
 pub const PAGE_DEFAULT: usize = 50;
 /// Rows of a page at most.

@@ -38,6 +38,15 @@ pub enum Response {
     Replay(Vec<ReplayAnswer>),
     /// How many shards this changed.
     Shards(u32),
+    /// What a step of upkeep did.
+    Swept {
+        /// What has gone: tenants' days, keys, letters or events.
+        dropped: u64,
+        /// Events that were over and stay, because something needs them.
+        carried: u64,
+        /// Whether the step ended at its bound: the same again does more.
+        more: bool,
+    },
     /// No; nothing was changed but the clock.
     Rejected(Rejection),
 }

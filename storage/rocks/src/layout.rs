@@ -85,6 +85,8 @@ pub(crate) fn place(table: Table) -> (Family, u8) {
         Table::ShardCounts => (Family::Queue, 19),
         Table::Attempts => (Family::Attempts, 20),
         Table::AttemptsByTenant => (Family::Attempts, 21),
+        Table::EventCursors => (Family::Queue, 40),
+        Table::CarriedEvents => (Family::Queue, 41),
     }
 }
 

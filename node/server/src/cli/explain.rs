@@ -253,6 +253,12 @@ fn next(one: &ExplainedDelivery, times: &Times) -> String {
                 .map(|delivery| delivery.delivery.as_str())
                 .unwrap_or_default()
         ),
+        Some(next_step::Step::Expired(expired)) => format!(
+            "expired {}: dead since {} ({}), and nobody dealt with it in time",
+            times.with_distance(expired.at),
+            times.moment(expired.died),
+            words::death_in_words(expired.reason),
+        ),
         None => "unknown to this version".to_owned(),
     }
 }

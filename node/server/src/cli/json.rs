@@ -120,7 +120,7 @@ fn bytes(bytes: &[u8]) -> Value {
 
 /// A delivery.
 pub(super) fn delivery(delivery: &v1::Delivery) -> Value {
-    let dead = delivery.state() == v1::DeliveryState::Dead;
+    let dead = delivery.death_reason() != v1::DeathReason::Unspecified;
     json!({
         "delivery": delivery.delivery,
         "event": delivery.event,
@@ -341,6 +341,13 @@ fn explained_delivery(one: &v1::ExplainedDelivery) -> Value {
                 "at": time(dead.at),
                 "reason": words::death(dead.reason),
                 "kept_until": time(dead.kept_until),
+            }
+        }),
+        Some(v1::next_step::Step::Expired(expired)) => json!({
+            "expired": {
+                "at": time(expired.at),
+                "died": time(expired.died),
+                "reason": words::death(expired.reason),
             }
         }),
         None => Value::Null,

@@ -129,6 +129,7 @@ fn conclude(outfit: &Outfit, job: &Job, start: Timestamp, took: Span, reply: Rep
     );
     let mut attempt = Attempt {
         delivery: job.key(),
+        place: Some(job.due.delivery.place),
         run: job.due.delivery.run,
         number: job.number(),
         epoch: job.epoch,

@@ -46,9 +46,10 @@ pub(crate) fn look(
     // Rescheduled since: its new row comes in its own time.
     match due.delivery.state {
         DeliveryState::Scheduled { due: at } if at <= now => Ok(Found::Due(Box::new(due), ownership.epoch)),
-        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } | DeliveryState::Dead { .. } => {
-            Ok(Found::Gone)
-        }
+        DeliveryState::Scheduled { .. }
+        | DeliveryState::Delivered { .. }
+        | DeliveryState::Dead { .. }
+        | DeliveryState::Expired { .. } => Ok(Found::Gone),
     }
 }
 

@@ -246,6 +246,7 @@ mod tests {
                     destination: queue.destination,
                     seq: EventSeq { index, position: 0 },
                 },
+                place: None,
                 run: Run(1),
                 number: AttemptNumber(1),
                 epoch: Epoch(1),

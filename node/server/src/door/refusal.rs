@@ -120,7 +120,8 @@ impl Refusal {
             | Response::Destination { .. }
             | Response::Route { .. }
             | Response::Replay(_)
-            | Response::Shards(_) => Self::Unknown {
+            | Response::Shards(_)
+            | Response::Swept { .. } => Self::Unknown {
                 why: "the state's answer does not belong to the question".to_owned(),
             },
         }

@@ -252,7 +252,12 @@ fn messages(view: &dyn Read, records: &[AttemptRecord]) -> Result<Vec<Attempt>, 
     for record in records {
         let key = record.attempt.delivery;
         if let std::collections::hash_map::Entry::Vacant(vacant) = places.entry(key) {
-            vacant.insert(delivery::delivery(view, &key)?.map_or(0, |delivery| delivery.place));
+            // An attempt outlives its delivery; only what was recorded before it told its place must look there.
+            let place = match record.attempt.place {
+                Some(place) => place,
+                None => delivery::delivery(view, &key)?.map_or(0, |delivery| delivery.place),
+            };
+            vacant.insert(place);
         }
         if let std::collections::hash_map::Entry::Vacant(vacant) = names.entry(key.destination) {
             let found = config::destination_by_number(view, key.partition, key.tenant, key.destination)?;

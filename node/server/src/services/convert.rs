@@ -133,6 +133,7 @@ pub(super) fn destination(
             scheduled: counts.scheduled,
             dead: counts.dead,
             delivered: counts.delivered,
+            expired: counts.expired,
         }),
         shard: u32::from(destination.shard.number()),
         owner_node: owner.map_or(0, |owner| owner.0),
@@ -175,6 +176,7 @@ pub(super) fn event(tenant: &TenantId, event: &Event, payload: bytes::Bytes) -> 
         idempotency_key: key.map(|key| key.key.clone()).unwrap_or_default(),
         accepted: moment(event.accepted),
         door_node: event.new.door.0,
+        payload_dropped: event.stripped.and_then(moment),
     }
 }
 
@@ -184,6 +186,9 @@ pub(super) fn delivery(id: DeliveryId, destination: &str, delivery: &Delivery) -
         DeliveryState::Scheduled { due } => (v1::DeliveryState::Scheduled, Some(due), None, None),
         DeliveryState::Delivered { at } => (v1::DeliveryState::Delivered, None, Some(at), None),
         DeliveryState::Dead { at, reason } => (v1::DeliveryState::Dead, None, Some(at), Some(reason)),
+        DeliveryState::Expired { at, reason, .. } => {
+            (v1::DeliveryState::Expired, None, Some(at), Some(reason))
+        }
     };
     v1::Delivery {
         delivery: id.to_string(),

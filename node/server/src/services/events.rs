@@ -115,6 +115,7 @@ fn material(
         })
         .collect::<Result<Vec<_>, StoreError>>()?;
     Ok(Some(Material {
+        retention: tenant.retention,
         routes: config::routes(view, tenant)?,
         now: query::clock(view)?.max(state_now),
         explained,

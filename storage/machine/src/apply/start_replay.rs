@@ -72,6 +72,8 @@ fn run_again(context: &mut Context<'_, '_>, key: &DeliveryKey) -> Result<ReplayA
             lifecycle::run_again(context, lane, key, delivery);
             Ok(ReplayAnswer::Started)
         }
-        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } => Ok(ReplayAnswer::NotDead),
+        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } => {
+            Ok(ReplayAnswer::NotDead)
+        }
     }
 }

@@ -62,6 +62,15 @@ impl Wire for Response {
                     answers: all_to_wire(answers),
                 }),
                 Self::Shards(count) => Kind::Shards(*count),
+                Self::Swept {
+                    dropped,
+                    carried,
+                    more,
+                } => Kind::Swept(proto::Swept {
+                    dropped: *dropped,
+                    carried: *carried,
+                    more: *more,
+                }),
                 Self::Rejected(rejection) => Kind::Rejected(rejection.to_wire()),
             }),
         }
@@ -87,6 +96,11 @@ impl Wire for Response {
             },
             Kind::Replay(replay) => Self::Replay(all_from_wire(replay.answers)?),
             Kind::Shards(count) => Self::Shards(count),
+            Kind::Swept(swept) => Self::Swept {
+                dropped: swept.dropped,
+                carried: swept.carried,
+                more: swept.more,
+            },
             Kind::Rejected(rejection) => Self::Rejected(Rejection::from_wire(rejection)?),
         })
     }

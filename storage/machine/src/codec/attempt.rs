@@ -80,6 +80,7 @@ impl Wire for Attempt {
             },
             observed: Some(self.observed.to_wire()),
             verdict: Some(self.verdict.to_wire()),
+            place: self.place.map(u32::from),
         }
     }
 
@@ -98,6 +99,7 @@ impl Wire for Attempt {
             },
             observed: required(message.observed, "observed")?,
             verdict: required(message.verdict, "verdict")?,
+            place: message.place.map(|place| narrowed(place, "place")).transpose()?,
         })
     }
 }

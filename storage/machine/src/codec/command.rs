@@ -61,6 +61,10 @@ fn command_from_wire(kind: proto::command::Command) -> Result<Command, DecodeErr
         Kind::StartReplay(message) => Command::StartReplay(Wire::from_wire(message)?),
         Kind::AssignShards(message) => Command::AssignShards(Wire::from_wire(message)?),
         Kind::ReleaseShards(message) => Command::ReleaseShards(Wire::from_wire(message)?),
+        Kind::DropBuckets(message) => Command::DropBuckets(Wire::from_wire(message)?),
+        Kind::ExpireDeadLetters(message) => Command::ExpireDeadLetters(Wire::from_wire(message)?),
+        Kind::DropEvents(message) => Command::DropEvents(Wire::from_wire(message)?),
+        Kind::DropCarried(message) => Command::DropCarried(Wire::from_wire(message)?),
     })
 }
 
@@ -81,6 +85,10 @@ impl Wire for Command {
                 Self::StartReplay(command) => Kind::StartReplay(command.to_wire()),
                 Self::AssignShards(command) => Kind::AssignShards(command.to_wire()),
                 Self::ReleaseShards(command) => Kind::ReleaseShards(command.to_wire()),
+                Self::DropBuckets(command) => Kind::DropBuckets(command.to_wire()),
+                Self::ExpireDeadLetters(command) => Kind::ExpireDeadLetters(command.to_wire()),
+                Self::DropEvents(command) => Kind::DropEvents(command.to_wire()),
+                Self::DropCarried(command) => Kind::DropCarried(command.to_wire()),
             }),
         }
     }

@@ -25,6 +25,11 @@ impl Wire for Delivery {
                     at: at.0,
                     reason: reason.to_wire(),
                 }),
+                DeliveryState::Expired { at, died, reason } => State::Expired(proto::Expired {
+                    at: at.0,
+                    died: died.0,
+                    reason: reason.to_wire(),
+                }),
             }),
             run: self.run.0,
             attempts_made: self.attempts_made,
@@ -49,6 +54,11 @@ impl Wire for Delivery {
                 State::Dead(dead) => DeliveryState::Dead {
                     at: Timestamp(dead.at),
                     reason: DeathReason::from_wire(dead.reason)?,
+                },
+                State::Expired(expired) => DeliveryState::Expired {
+                    at: Timestamp(expired.at),
+                    died: Timestamp(expired.died),
+                    reason: DeathReason::from_wire(expired.reason)?,
                 },
             },
             run: Run(message.run),

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use prost::Message;
 
 use pushrail_model::event::{Event, NewEvent};
-use pushrail_model::ids::{BatchNumber, BootId, DestinationNo, EventId, TenantNo};
+use pushrail_model::ids::{BatchNumber, BootId, DestinationNo, EventId, EventSeq, TenantNo};
 use pushrail_model::time::Timestamp;
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{Wire, halves, partition, required, whole};
+use crate::tables::carried::{Carried, EventCursor};
 use crate::tables::cluster::{Clock, ClusterRow, NextTenant};
 use crate::tables::counts::{DestinationCounts, ShardCount};
 use crate::tables::doors::DoorHead;
@@ -17,10 +18,11 @@ use crate::tables::idempotency::KeptKey;
 use crate::tables::names::{DestinationPlace, TenantPlace};
 
 /// An event's row; its place stands in the key.
-pub(crate) fn encode_event(new: &NewEvent, accepted: Timestamp) -> Bytes {
+pub(crate) fn encode_event(new: &NewEvent, accepted: Timestamp, stripped: Option<Timestamp>) -> Bytes {
     let row = proto::Event {
         new: Some(new.to_wire()),
         accepted: accepted.0,
+        stripped: stripped.map(|at| at.0),
     };
     row.encode_to_vec().into()
 }
@@ -32,6 +34,7 @@ pub(crate) fn decode_event(id: EventId, bytes: Bytes) -> Result<Event, DecodeErr
         id,
         new: required(row.new, "event")?,
         accepted: Timestamp(row.accepted),
+        stripped: row.stripped.map(Timestamp),
     })
 }
 
@@ -163,6 +166,9 @@ impl Wire for DestinationCounts {
             scheduled: self.scheduled,
             dead: self.dead,
             delivered: self.delivered,
+            expired: self.expired,
+            delivered_dropped: self.delivered_dropped,
+            expired_dropped: self.expired_dropped,
         }
     }
 
@@ -171,6 +177,9 @@ impl Wire for DestinationCounts {
             scheduled: message.scheduled,
             dead: message.dead,
             delivered: message.delivered,
+            expired: message.expired,
+            delivered_dropped: message.delivered_dropped,
+            expired_dropped: message.expired_dropped,
         })
     }
 }
@@ -184,5 +193,45 @@ impl Wire for ShardCount {
 
     fn from_wire(message: proto::ShardCount) -> Result<Self, DecodeError> {
         Ok(Self(message.scheduled))
+    }
+}
+
+impl Wire for EventCursor {
+    type Message = proto::EventCursor;
+
+    fn to_wire(&self) -> proto::EventCursor {
+        proto::EventCursor {
+            index: self.0.index,
+            position: self.0.position,
+        }
+    }
+
+    fn from_wire(message: proto::EventCursor) -> Result<Self, DecodeError> {
+        Ok(Self(EventSeq {
+            index: message.index,
+            position: message.position,
+        }))
+    }
+}
+
+impl Wire for Carried {
+    type Message = proto::Carried;
+
+    fn to_wire(&self) -> proto::Carried {
+        proto::Carried {
+            destinations: self
+                .destinations
+                .iter()
+                .map(|destination| destination.0)
+                .collect(),
+            stripped: self.stripped,
+        }
+    }
+
+    fn from_wire(message: proto::Carried) -> Result<Self, DecodeError> {
+        Ok(Self {
+            destinations: message.destinations.into_iter().map(DestinationNo).collect(),
+            stripped: message.stripped,
+        })
     }
 }

@@ -6,19 +6,23 @@ use pushrail_model::ids::{DestinationNo, EventId, TenantNo};
 use pushrail_model::shard::Partition;
 use pushrail_model::time::Timestamp;
 
+use crate::keeping;
 use crate::keys::{AttemptKey, Key, prefix};
 use crate::query::event::delivery_keys;
 use crate::query::page::{Page, behind};
 use crate::store::{Direction, KeyRange, Read, StoreError};
+use crate::tables::cluster::clock;
 use crate::tables::{self, damaged, events};
 
-/// The attempts of a delivery that it remembers, in the order in which they were recorded.
+/// The attempts of a delivery that it remembers and that are still kept, in the order in which they were recorded.
 pub fn of_delivery(
     read: &dyn Read,
     key: &DeliveryKey,
     delivery: &Delivery,
 ) -> Result<Vec<AttemptRecord>, StoreError> {
-    let records = delivery.marks.iter().map(|mark| {
+    let now = clock(read)?;
+    let mut records = Vec::with_capacity(delivery.marks.len());
+    for mark in &delivery.marks {
         let row = AttemptKey {
             day: mark.start.day(),
             partition: key.partition,
@@ -30,15 +34,17 @@ pub fn of_delivery(
             number: mark.number,
             epoch: mark.epoch,
         };
-        tables::get(read, &row)?.ok_or_else(|| {
-            damaged(
-                AttemptKey::TABLE,
-                &row.encode(),
-                "a delivery remembers it, and it is not here",
-            )
-        })
-    });
-    records.collect()
+        match tables::get(read, &row)? {
+            Some(record) => records.push(record),
+            // Its retention has ended before its delivery's.
+            None if keeping::attempt_may_be_gone(mark.start, now) => {}
+            None => {
+                let what = "a delivery remembers it, and it is not here";
+                return Err(damaged(AttemptKey::TABLE, &row.encode(), what));
+            }
+        }
+    }
+    Ok(records)
 }
 
 /// The attempts of all deliveries of an event, oldest first; `None` where the tenant has no such event.

@@ -50,6 +50,9 @@ pub fn totals(read: &dyn Read) -> Result<DestinationCounts, StoreError> {
                 scheduled: sum.scheduled + counts.scheduled,
                 dead: sum.dead + counts.dead,
                 delivered: sum.delivered + counts.delivered,
+                expired: sum.expired + counts.expired,
+                delivered_dropped: sum.delivered_dropped + counts.delivered_dropped,
+                expired_dropped: sum.expired_dropped + counts.expired_dropped,
             }
         }))
 }

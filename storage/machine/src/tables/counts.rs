@@ -10,8 +10,14 @@ pub struct DestinationCounts {
     pub scheduled: u64,
     /// Dead.
     pub dead: u64,
-    /// Delivered.
+    /// Delivered, since the destination was made.
     pub delivered: u64,
+    /// Expired as dead letters, since the destination was made.
+    pub expired: u64,
+    /// Those of the delivered whose row is gone.
+    pub delivered_dropped: u64,
+    /// Those of the expired whose row is gone.
+    pub expired_dropped: u64,
 }
 
 /// How many deliveries of a shard are scheduled.

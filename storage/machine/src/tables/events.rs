@@ -1,7 +1,10 @@
 //! Events. The key holds the event's place, so the value does not repeat it.
 
+use bytes::Bytes;
+
 use pushrail_model::event::{Event, NewEvent};
 use pushrail_model::ids::{EventId, TenantNo};
+use pushrail_model::payload::Encoding;
 use pushrail_model::time::Timestamp;
 
 use crate::codec::{decode_event, encode_event};
@@ -13,7 +16,7 @@ use crate::txn::Txn;
 /// Keeps an event.
 pub(crate) fn put(txn: &mut Txn<'_>, id: EventId, new: &NewEvent, accepted: Timestamp) {
     let key = EventKey::of(new.tenant, id);
-    txn.put(EventKey::TABLE, key.encode(), encode_event(new, accepted));
+    txn.put(EventKey::TABLE, key.encode(), encode_event(new, accepted, None));
 }
 
 /// A tenant's event.
@@ -25,4 +28,21 @@ pub(crate) fn get(read: &dyn Read, tenant: TenantNo, id: EventId) -> Result<Opti
     decode_event(id, value)
         .map(Some)
         .map_err(|error| unreadable(EventKey::TABLE, &key, &error))
+}
+
+/// Takes an event's payload away, and says when; the rest stays on record.
+pub(crate) fn strip(
+    txn: &mut Txn<'_>,
+    tenant: TenantNo,
+    id: EventId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(mut event) = get(txn, tenant, id)? {
+        event.new.payload.bytes = Bytes::new();
+        event.new.payload.encoding = Encoding::Identity;
+        let key = EventKey::of(tenant, id);
+        let row = encode_event(&event.new, event.accepted, event.stripped.or(Some(now)));
+        txn.put(EventKey::TABLE, key.encode(), row);
+    }
+    Ok(())
 }

@@ -2,7 +2,9 @@
 //! log or an old state would be read as something else. `UPDATE=1` adds what is new; nothing may change.
 
 mod full_world;
+mod kept_world;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -22,12 +24,14 @@ use pushrail_model::ids::{BatchNumber, BootId, Epoch, EventId, EventSeq, LogInde
 use pushrail_model::payload::Encoding;
 use pushrail_model::replay::ReplayAnswer;
 use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
+use pushrail_model::retention::Retention;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::time::{Span, Timestamp};
 
 use crate::golden::full_world::full_world;
+use crate::golden::kept_world::kept_world;
 use crate::samples;
-use crate::world::BEGINNING;
+use crate::world::{BEGINNING, World};
 
 /// The bytes kept under `name`; with `UPDATE=1` those that come now.
 fn golden(name: &str, comes: &[u8]) -> Bytes {
@@ -58,19 +62,20 @@ fn batch_of(command: Command) -> Batch {
 
 #[test]
 fn every_command_is_written_as_it_was() {
-    let world = full_world();
+    let (world, kept) = (full_world(), kept_world());
     let mut kinds = Vec::new();
-    let commands = world
-        .entries
-        .iter()
-        .flat_map(|entry| &entry.batches)
-        .flat_map(|batch| &batch.commands);
+    let commands_of = |world: &World| -> Vec<Command> {
+        let batches = world.entries.iter().flat_map(|entry| &entry.batches);
+        batches.flat_map(|batch| batch.commands.clone()).collect()
+    };
+    let commands = commands_of(&world);
+    let later = commands_of(&kept).into_iter().filter(is_of_upkeep);
     let release = Command::ReleaseShards(ReleaseShards {
         node: NodeId(1),
         shards: vec![(ShardId::new(1023).unwrap(), Epoch(9))],
     });
-    for command in commands.chain([&release]) {
-        let name = match command {
+    for command in commands.into_iter().chain([release]).chain(later) {
+        let name = match &command {
             Command::InitCluster(_) => "init_cluster",
             Command::AcceptEvents(_) => "accept_events",
             Command::RecordAttempts(_) => "record_attempts",
@@ -81,6 +86,10 @@ fn every_command_is_written_as_it_was() {
             Command::StartReplay(_) => "start_replay",
             Command::AssignShards(_) => "assign_shards",
             Command::ReleaseShards(_) => "release_shards",
+            Command::DropBuckets(_) => "drop_buckets",
+            Command::ExpireDeadLetters(_) => "expire_dead_letters",
+            Command::DropEvents(_) => "drop_events",
+            Command::DropCarried(_) => "drop_carried",
         };
         let place = kinds.iter().filter(|kind| **kind == name).count();
         kinds.push(name);
@@ -94,9 +103,23 @@ fn every_command_is_written_as_it_was() {
     kinds.dedup();
     assert_eq!(
         kinds.len(),
-        10,
+        14,
         "a golden file for each kind of command: {kinds:?}"
     );
+}
+
+/// A command of upkeep, or a field that came with it.
+fn is_of_upkeep(command: &Command) -> bool {
+    let upkeep = matches!(
+        command,
+        Command::DropBuckets(_)
+            | Command::ExpireDeadLetters(_)
+            | Command::DropEvents(_)
+            | Command::DropCarried(_)
+    );
+    let keeps = matches!(command, Command::PutTenant(put) if put.retention != Retention::default());
+    let placed = matches!(command, Command::RecordAttempts(record) if record.attempts[0].place.is_some());
+    upkeep || keeps || placed
 }
 
 #[test]
@@ -185,44 +208,71 @@ fn every_answer_is_written_as_it_was() {
     let kept = golden("answers.bin", &encode_answers(&answers));
 
     assert_eq!(decode_answers(kept).unwrap(), answers);
+
+    let later = Answers {
+        index: LogIndex(9),
+        responses: vec![Response::Swept {
+            dropped: 3,
+            carried: 2,
+            more: true,
+        }],
+    };
+    let kept = golden("answers-upkeep.bin", &encode_answers(&later));
+    assert_eq!(decode_answers(kept).unwrap(), later);
 }
 
 #[test]
 fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
-    let world = full_world();
-    let mut changes = Vec::new();
-    for table in Table::ALL {
-        let mut comes = Vec::new();
-        world
-            .store
-            .scan(table, KeyRange::prefix(&[]), &mut |key, value| {
-                comes.put_u32(u32::try_from(key.len()).unwrap());
-                comes.put_slice(key);
-                comes.put_u32(u32::try_from(value.len()).unwrap());
-                comes.put_slice(value);
-                Ok(ControlFlow::Continue(()))
-            })
-            .unwrap();
-        assert!(!comes.is_empty(), "{table:?} has a row");
-
-        let mut kept = golden(&format!("table-{table:?}.bin").to_lowercase(), &comes);
-
-        while kept.has_remaining() {
-            let length = usize::try_from(kept.get_u32()).unwrap();
-            let key = kept.split_to(length).to_vec();
-            let length = usize::try_from(kept.get_u32()).unwrap();
-            let value = kept.split_to(length);
-            changes.push(Change::Put { table, key, value });
+    // The first world stands as it was first written; what came later has rows in the second.
+    let worlds = [("", full_world()), ("kept-", kept_world())];
+    let mut written = BTreeSet::new();
+    for (prefix, world) in &worlds {
+        let mut changes = Vec::new();
+        for table in Table::ALL {
+            let comes = rows_of(&world.store, table);
+            if comes.is_empty() {
+                continue;
+            }
+            written.insert(table);
+            let kept = golden(&format!("{prefix}table-{table:?}.bin").to_lowercase(), &comes);
+            changes.extend(puts(table, kept));
         }
+        let mut read_back = MemoryStore::default();
+        read_back.commit(&Changes(changes));
+        assert_eq!(invariants::check(&read_back), Ok(()));
+        assert_eq!(digest(&read_back).unwrap(), digest(&world.store).unwrap());
+        assert_eq!(query::clock(&read_back).unwrap(), world.time);
     }
-    let mut read_back = MemoryStore::default();
-    read_back.commit(&Changes(changes));
-    assert_eq!(invariants::check(&read_back), Ok(()));
-    assert_eq!(digest(&read_back).unwrap(), digest(&world.store).unwrap());
-    assert_eq!(
-        query::clock(&read_back).unwrap(),
-        BEGINNING.plus(Span::from_secs(3))
-    );
+    assert_eq!(written, BTreeSet::from(Table::ALL), "every table has a row");
+    assert_eq!(worlds[0].1.time, BEGINNING.plus(Span::from_secs(3)));
+}
+
+/// All rows of a table: length and bytes of each key and value.
+fn rows_of(store: &MemoryStore, table: Table) -> Vec<u8> {
+    let mut comes = Vec::new();
+    store
+        .scan(table, KeyRange::prefix(&[]), &mut |key, value| {
+            comes.put_u32(u32::try_from(key.len()).unwrap());
+            comes.put_slice(key);
+            comes.put_u32(u32::try_from(value.len()).unwrap());
+            comes.put_slice(value);
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    comes
+}
+
+/// The same rows, to be put again.
+fn puts(table: Table, mut kept: Bytes) -> Vec<Change> {
+    let mut changes = Vec::new();
+    while kept.has_remaining() {
+        let length = usize::try_from(kept.get_u32()).unwrap();
+        let key = kept.split_to(length).to_vec();
+        let length = usize::try_from(kept.get_u32()).unwrap();
+        let value = kept.split_to(length);
+        changes.push(Change::Put { table, key, value });
+    }
+    changes
 }
 
 #[test]

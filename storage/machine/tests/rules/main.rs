@@ -9,10 +9,12 @@
 mod bounds;
 mod golden;
 mod held;
+mod keeping;
 mod properties;
 mod queries;
 mod render;
 mod samples;
 mod scenarios;
 mod script;
+mod upkeep;
 mod world;

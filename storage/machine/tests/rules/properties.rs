@@ -3,7 +3,8 @@
 
 mod chance;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -11,14 +12,20 @@ use proptest::test_runner::{Config, TestRunner};
 
 use pushrail_machine::digest::{Digest, digest};
 use pushrail_machine::memory::MemoryStore;
-use pushrail_machine::store::{Changes, Read};
+use pushrail_machine::query;
+use pushrail_machine::store::{Changes, KeyRange, Read, Table};
 use pushrail_machine::txn::Txn;
 use pushrail_machine::{Applied, BatchAnswer, apply};
 use pushrail_model::command::Entry;
+use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::ids::{EventId, NodeId, TenantNo};
 use pushrail_model::response::{EventAnswer, Response};
+use pushrail_model::time::Span;
 use pushrail_rocks::{RocksOptions, RocksStore};
 
 use crate::properties::chance::{Op, play};
+use crate::upkeep::keep_house;
+use crate::world::World;
 
 const APPLIED: &[u8] = b"applied";
 
@@ -124,6 +131,77 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(Config { cases: 24, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn in_the_end_only_what_is_owed_is_left(ops in ops(160)) {
+        let (mut world, _) = play(&ops);
+        let owed = scheduled(&world);
+        world.door = NodeId(9);
+
+        // What is dead expires, and is on record for as long as attempts are kept; then that goes too.
+        for _ in 0..2 {
+            world.time = world.clock().plus(Span(100 * Span::DAY.0));
+            keep_house(&mut world);
+        }
+
+        prop_assert_eq!(&scheduled(&world), &owed);
+        prop_assert_eq!(deliveries(&world).len(), deliveries_of_events_of(&world, &owed));
+        for table in [Table::Attempts, Table::AttemptsByTenant, Table::DeadLetters, Table::Idempotency] {
+            let mut rows = 0;
+            world.store.scan(table, KeyRange::prefix(&[]), &mut |_, _| {
+                rows += 1;
+                Ok(ControlFlow::Continue(()))
+            }).unwrap();
+            prop_assert_eq!(rows, 0, "{:?}", table);
+        }
+    }
+}
+
+/// All deliveries of all events that the world has ever accepted, as far as they are there.
+fn deliveries(world: &World) -> BTreeMap<DeliveryKey, DeliveryState> {
+    let mut found = BTreeMap::new();
+    for (tenant, id) in &world.events {
+        if let Some(explained) = query::event::explain(&world.store, *tenant, *id).unwrap() {
+            found.extend(
+                explained
+                    .deliveries
+                    .into_iter()
+                    .map(|one| (one.key, one.delivery.state)),
+            );
+        }
+    }
+    found
+}
+
+fn scheduled(world: &World) -> BTreeMap<DeliveryKey, DeliveryState> {
+    let mut all = deliveries(world);
+    all.retain(|_, state| matches!(state, DeliveryState::Scheduled { .. }));
+    all
+}
+
+/// How many deliveries the events have that something is owed of: they stay together.
+fn deliveries_of_events_of(world: &World, owed: &BTreeMap<DeliveryKey, DeliveryState>) -> usize {
+    let events: BTreeSet<_> = owed
+        .keys()
+        .map(|key| {
+            (
+                key.tenant,
+                EventId {
+                    partition: key.partition,
+                    seq: key.seq,
+                },
+            )
+        })
+        .collect();
+    let of = |(tenant, id): &(TenantNo, EventId)| {
+        let event = query::event::event(&world.store, *tenant, *id).unwrap();
+        event.unwrap().new.destinations.len()
+    };
+    events.iter().map(of).sum()
+}
+
 /// Chance that never meets a rule proves nothing about it.
 #[test]
 fn chance_meets_every_answer() {
@@ -157,6 +235,8 @@ fn chance_meets_every_answer() {
         "NotFound",
         "shards",
         "retired",
+        "dropped",
+        "carried",
     ];
     for word in wanted {
         assert!(met.contains(word), "{word} is not among {met:?}");
@@ -172,6 +252,11 @@ fn words(response: &Response) -> Vec<String> {
         Response::Attempts(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
         Response::Replay(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
         Response::Shards(1..) => vec!["shards".to_owned()],
+        Response::Swept { dropped, carried, .. } => {
+            let words = [(*dropped > 0, "dropped"), (*carried > 0, "carried")];
+            let met = words.into_iter().filter(|(met, _)| *met);
+            met.map(|(_, word)| word.to_owned()).collect()
+        }
         Response::Rejected(rejection) => {
             let text = format!("{rejection:?}");
             vec![text.split(' ').next().unwrap_or_default().to_owned()]

@@ -6,7 +6,7 @@ use pushrail_machine::query;
 use pushrail_machine::store::{KeyRange, Read, Table};
 use pushrail_machine::{Applied, BatchAnswer};
 use pushrail_model::attempt::AttemptRecord;
-use pushrail_model::command::{Hint, QueueKey};
+use pushrail_model::command::{Command, Hint, QueueKey};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{EventId, TenantId};
@@ -55,6 +55,14 @@ fn response(world: &World, response: &Response) -> String {
         Response::Route { version } => format!("route, version {version}"),
         Response::Replay(answers) => format!("replay {answers:?}").to_lowercase(),
         Response::Shards(count) => format!("{count} shards changed"),
+        Response::Swept {
+            dropped,
+            carried,
+            more,
+        } => {
+            let more = if *more { ", more to do" } else { "" };
+            format!("{dropped} dropped, {carried} carried{more}")
+        }
         Response::Rejected(rejection) => format!("rejected: {rejection}"),
     }
 }
@@ -128,6 +136,7 @@ pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
     match *words {
         ["clock"] => vec![format!("clock {}", time(world.clock()))],
         ["doors"] => doors(world),
+        ["rows"] => vec![rows(world)],
         ["due", name] => due(world, name),
         ["dead", tenant] => dead(world, tenant),
         ["shard", name] => vec![shard(world, name)],
@@ -152,13 +161,17 @@ fn destination(world: &World, name: &str) -> String {
     let counts =
         query::counts::destination(&world.store, partition, tenant.number, destination.number).unwrap();
     format!(
-        "{:?}, held {}, version {}: {} scheduled, {} dead, {} delivered",
+        "{:?}, held {}, version {}: {} scheduled, {} dead, {} delivered{}",
         destination.state,
         span(destination.held_until(world.clock())),
         destination.version,
         counts.scheduled,
         counts.dead,
         counts.delivered,
+        match counts.expired {
+            0 => String::new(),
+            expired => format!(", {expired} expired"),
+        },
     )
 }
 
@@ -222,6 +235,44 @@ fn shard(world: &World, name: &str) -> String {
     }
 }
 
+/// How many rows there are of what is dropped at its time.
+fn rows(world: &World) -> String {
+    let tables = [
+        (Table::Events, "events"),
+        (Table::CarriedEvents, "carried"),
+        (Table::Deliveries, "deliveries"),
+        (Table::Attempts, "attempts"),
+        (Table::DeadLetters, "dead letters"),
+        (Table::Idempotency, "keys"),
+    ];
+    let counts = tables.map(|(table, name)| {
+        let mut rows = 0;
+        world
+            .store
+            .scan(table, KeyRange::prefix(&[]), &mut |_, _| {
+                rows += 1;
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+        format!("{rows} {name}")
+    });
+    counts.join(", ")
+}
+
+/// A command of upkeep, and what came of it.
+pub(crate) fn upkeep(world: &World, (command, answer): &(Command, Response)) -> String {
+    let name = if let Command::DropBuckets(drop) = command {
+        format!("{:?}", drop.rows).to_lowercase()
+    } else if matches!(command, Command::ExpireDeadLetters(_)) {
+        "letters".to_owned()
+    } else if matches!(command, Command::DropEvents(_)) {
+        "events".to_owned()
+    } else {
+        "carried".to_owned()
+    };
+    format!("{name}: {}", response(world, answer))
+}
+
 fn doors(world: &World) -> Vec<String> {
     let mut lines = Vec::new();
     let all = KeyRange::prefix(&[]);
@@ -245,7 +296,9 @@ fn doors(world: &World) -> Vec<String> {
 fn story(world: &World, event: &str) -> Vec<String> {
     let place: usize = event.strip_prefix('e').unwrap().parse().unwrap();
     let (tenant, id) = world.events[place - 1];
-    let explained = query::event::explain(&world.store, tenant, id).unwrap().unwrap();
+    let Some(explained) = query::event::explain(&world.store, tenant, id).unwrap() else {
+        return vec![format!("{event} is gone")];
+    };
     let new = &explained.event.new;
     let mut lines = vec![format!(
         "{event}: {} accepted at {} through node {}",
@@ -253,6 +306,9 @@ fn story(world: &World, event: &str) -> Vec<String> {
         time(explained.event.accepted),
         new.door
     )];
+    if let Some(at) = explained.event.stripped {
+        lines.push(format!("  its payload went at {}", time(at)));
+    }
     for decision in &new.decisions {
         lines.push(format!(
             "  route {} to destination {}: {:?}",
@@ -275,6 +331,9 @@ fn life(delivery: &Delivery) -> String {
         DeliveryState::Scheduled { due } => format!("scheduled for {}", time(due)),
         DeliveryState::Delivered { at } => format!("delivered at {}", time(at)),
         DeliveryState::Dead { at, reason } => format!("dead since {} ({reason:?})", time(at)),
+        DeliveryState::Expired { at, died, reason } => {
+            format!("expired at {}, dead since {} ({reason:?})", time(at), time(died))
+        }
     };
     format!(
         "{state}, run {}, {} attempts made",

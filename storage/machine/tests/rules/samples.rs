@@ -131,6 +131,7 @@ pub(crate) fn attempt(
     let delivery = query::delivery::delivery(read, &key).unwrap();
     Attempt {
         delivery: key,
+        place: None,
         run: delivery.as_ref().map_or(Run(1), |delivery| delivery.run),
         number: AttemptNumber(delivery.map_or(1, |delivery| delivery.attempts_made + 1)),
         epoch: ownership.map_or(Epoch(0), |ownership| ownership.epoch),

@@ -3,6 +3,7 @@
 //! `publish acme order.paid body=x key=k revision=3` · `attempt e1/hook delivered` ·
 //! `attempt e1/hook failed 500 retry=5s` · `pause acme/hook` · `resume acme/hook` · `replay acme e1/hook` ·
 //! `give acme/hook from=0 to=1` · `ask …` · `release acme/hook node=1 epoch=1` · `init` · `show …` ·
+//! `upkeep` (all that a leader would drop now) ·
 //! `batch node=2 boot=1 number=1 lowest=1 | tenant acme | …` (also `together | … | …`) · `again` (the last batch)
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::render;
 use crate::samples;
+use crate::upkeep::keep_house;
 use crate::world::World;
 
 /// A scenario on its way.
@@ -110,6 +112,12 @@ impl Script {
                 Vec::new()
             }
             "show" => render::show(&self.world, &words.plain[1..]),
+            "upkeep" => {
+                let done = keep_house(&mut self.world);
+                done.iter()
+                    .map(|done| render::upkeep(&self.world, done))
+                    .collect()
+            }
             "again" => {
                 let batch = self.last.clone().unwrap();
                 self.apply(batch)

@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) entries: Vec<Entry>,
     /// Every event accepted so far: the first is `e1`.
     pub(crate) events: Vec<(TenantNo, EventId)>,
+    /// Through whom [`World::run`] sends.
+    pub(crate) door: NodeId,
     next_batch: u64,
 }
 
@@ -34,16 +36,17 @@ impl World {
             time: BEGINNING,
             entries: Vec::new(),
             events: Vec::new(),
+            door: NodeId(1),
             next_batch: 1,
         }
     }
 
-    /// The batch that node 1 would send next.
+    /// The batch that the door would send next.
     pub(crate) fn batch(&mut self, commands: Vec<Command>) -> Batch {
         let number = BatchNumber(self.next_batch);
         self.next_batch += 1;
         Batch {
-            node: NodeId(1),
+            node: self.door,
             boot: BootId(1),
             number,
             lowest_open: number,

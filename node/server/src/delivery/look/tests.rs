@@ -163,6 +163,7 @@ impl World {
                     destination: self.queue.destination,
                     seq: self.row.1,
                 },
+                place: None,
                 run: Run(1),
                 number: AttemptNumber(1),
                 epoch: Epoch(1),

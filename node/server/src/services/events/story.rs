@@ -9,7 +9,7 @@ use pushrail_machine::query::event::{self, Explained};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::{Destination, DestinationState};
 use pushrail_model::ids::{DeliveryId, TenantId};
-use pushrail_model::limits;
+use pushrail_model::retention::Retention;
 use pushrail_model::route::{DecisionReason, Route};
 use pushrail_model::shard::Ownership;
 use pushrail_model::time::Timestamp;
@@ -24,6 +24,8 @@ const EXCERPT_BYTES_MAX: usize = 1024;
 /// All that a story is told from.
 pub(super) struct Material {
     pub(super) explained: Explained,
+    /// How long the tenant's rows are kept.
+    pub(super) retention: Retention,
     /// The tenant's routes, as they stand.
     pub(super) routes: Vec<Route>,
     /// Of each delivery's destination, in order.
@@ -115,7 +117,7 @@ fn delivery(
             .map(|record| convert::attempt(record, id, destination, EXCERPT_BYTES_MAX))
             .collect(),
         next: Some(NextStep {
-            step: Some(next(&one.delivery, &one.destination)),
+            step: Some(next(&one.delivery, &one.destination, &material.retention)),
         }),
         owner: Some(Owner {
             shard: u32::from(one.destination.shard.number()),
@@ -129,7 +131,7 @@ fn delivery(
 }
 
 /// What happens next: follows from where the delivery stands and whether its destination is served.
-fn next(delivery: &Delivery, destination: &Destination) -> Step {
+fn next(delivery: &Delivery, destination: &Destination, retention: &Retention) -> Step {
     let due = match delivery.state {
         DeliveryState::Scheduled { due } => due,
         DeliveryState::Delivered { at } => {
@@ -141,7 +143,14 @@ fn next(delivery: &Delivery, destination: &Destination) -> Step {
             return Step::Dead(next_step::Dead {
                 at: convert::moment(at),
                 reason: i32::from(convert::death(reason)),
-                kept_until: convert::moment(at.plus(limits::DEAD_LETTER_RETENTION)),
+                kept_until: convert::moment(at.plus(retention.dead_letters())),
+            });
+        }
+        DeliveryState::Expired { at, died, reason } => {
+            return Step::Expired(next_step::Expired {
+                at: convert::moment(at),
+                died: convert::moment(died),
+                reason: i32::from(convert::death(reason)),
             });
         }
     };
@@ -215,7 +224,11 @@ mod tests {
 
     #[test]
     fn two_attempts_are_followed_by_the_second_retry() {
-        let step = next(&scheduled(2), &destination(DestinationState::Active));
+        let step = next(
+            &scheduled(2),
+            &destination(DestinationState::Active),
+            &Retention::default(),
+        );
 
         assert_eq!(
             step,
@@ -233,7 +246,7 @@ mod tests {
             why: "gone".to_owned(),
         };
 
-        let step = next(&scheduled(0), &destination(disabled));
+        let step = next(&scheduled(0), &destination(disabled), &Retention::default());
 
         let Step::Held(held) = step else {
             panic!("{step:?}");
@@ -245,22 +258,51 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_stays_for_its_retention() {
+    fn a_dead_letter_stays_for_its_tenants_retention() {
         let mut delivery = scheduled(1);
         delivery.state = DeliveryState::Dead {
             at: DUE,
             reason: DeathReason::Permanent,
         };
 
-        let step = next(&delivery, &destination(DestinationState::Active));
+        let kept = Span(3 * Span::DAY.0);
+        let retention = Retention {
+            dead_letters: Some(kept),
+            ..Retention::default()
+        };
+
+        let step = next(&delivery, &destination(DestinationState::Active), &retention);
 
         let Step::Dead(dead) = step else {
             panic!("{step:?}");
         };
         assert_eq!(dead.reason(), v1::DeathReason::Permanent);
-        assert_eq!(
-            dead.kept_until,
-            convert::moment(DUE.plus(limits::DEAD_LETTER_RETENTION))
+        assert_eq!(dead.kept_until, convert::moment(DUE.plus(kept)));
+    }
+
+    #[test]
+    fn an_expired_dead_letter_says_when_it_died_and_why() {
+        let mut delivery = scheduled(1);
+        let at = DUE.plus(Span::DAY);
+        delivery.state = DeliveryState::Expired {
+            at,
+            died: DUE,
+            reason: DeathReason::WindowExhausted,
+        };
+
+        let step = next(
+            &delivery,
+            &destination(DestinationState::Active),
+            &Retention::default(),
         );
+
+        let Step::Expired(expired) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(
+            (expired.at, expired.died),
+            (convert::moment(at), convert::moment(DUE))
+        );
+        assert_eq!(expired.reason(), v1::DeathReason::WindowExhausted);
     }
 }

@@ -4,17 +4,21 @@
 use pushrail_machine::{Applied, query};
 use pushrail_model::attempt::Attempt;
 use pushrail_model::command::{
-    Batch, Command, MoveKind, ReleaseShards, SetDestinationState, StartReplay, WantedState,
+    Batch, Bucketed, Command, DropBuckets, DropCarried, MoveKind, ReleaseShards, SetDestinationState,
+    StartReplay, WantedState,
 };
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, LogIndex, NodeId, Run};
+use pushrail_model::limits;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
+use pushrail_model::retention::Retention;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::Span;
 use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::samples;
+use crate::upkeep;
 use crate::world::World;
 
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
@@ -63,6 +67,7 @@ struct Game {
     applied: Vec<Applied>,
     gathered: Vec<Command>,
     attempts: Vec<Attempt>,
+    proposed: Vec<Command>,
     sent: Vec<Batch>,
     boots: [u64; 3],
     numbers: [u64; 3],
@@ -73,6 +78,27 @@ fn of<T: Copy>(choices: &[T], chance: u8) -> T {
     choices[usize::from(chance) % choices.len()]
 }
 
+/// One that lets go soon, one that keeps dead letters for longer than their events, and one as by default.
+fn tenant_as_played(id: &str) -> Command {
+    let days = |number: u64| Some(Span(number * Span::DAY.0));
+    let retention = match id {
+        "acme" => Retention {
+            attempts: days(2),
+            events: days(1),
+            dead_letters: days(1),
+            idempotency_keys: Some(Span::HOUR),
+        },
+        "globex" => Retention {
+            attempts: days(3),
+            events: days(1),
+            dead_letters: days(4),
+            idempotency_keys: Some(limits::IDEMPOTENCY_WINDOW_MAX),
+        },
+        _ => Retention::default(),
+    };
+    samples::tenant_keeping(id, "r1", retention)
+}
+
 impl Game {
     fn new() -> Self {
         let mut game = Self {
@@ -80,13 +106,14 @@ impl Game {
             applied: Vec::new(),
             gathered: Vec::new(),
             attempts: Vec::new(),
+            proposed: Vec::new(),
             sent: Vec::new(),
             boots: [1; 3],
             numbers: [1; 3],
         };
         // Something to begin with, so that most steps find what they speak of.
         for tenant in &TENANTS[..2] {
-            game.gathered.push(samples::tenant(tenant, "r1"));
+            game.gathered.push(tenant_as_played(tenant));
             for destination in &DESTINATIONS[..2] {
                 game.gathered
                     .push(samples::destination(tenant, destination, "r1"));
@@ -111,6 +138,7 @@ impl Game {
             24..=26 => self.move_shard(op),
             27 => self.put(op),
             28 | 29 => self.tick(op),
+            30 if op.d.is_multiple_of(2) => self.keep_house(op),
             30 => self.repeat_batch(op),
             _ => self.boot(op),
         }
@@ -282,6 +310,7 @@ impl Game {
         let (tenant, destination) = (of(&TENANTS, op.a), of(&DESTINATIONS, op.b));
         let request = of(&REQUESTS, op.d);
         self.gathered.push(match op.c % 3 {
+            0 if request == "r1" => tenant_as_played(tenant),
             0 => samples::tenant(tenant, request),
             1 => samples::destination(tenant, destination, request),
             _ => {
@@ -291,8 +320,44 @@ impl Game {
         });
     }
 
+    /// Some of what a leader's upkeep would propose now; now and then what an earlier look had found, or something
+    /// that is not over.
+    fn keep_house(&mut self, op: Op) {
+        self.send();
+        let found = upkeep::proposals(&self.world);
+        let wanted = 1 + usize::from(op.a % 8);
+        let mut commands: Vec<_> = found
+            .into_iter()
+            .skip(usize::from(op.b % 3))
+            .take(wanted)
+            .collect();
+        if op.c.is_multiple_of(4) {
+            commands.append(&mut self.proposed.clone());
+        }
+        if op.c.is_multiple_of(5)
+            && let Some(key) = self.delivery(op.a, op.b)
+        {
+            commands.push(Command::DropCarried(DropCarried {
+                partition: key.partition,
+                tenant: key.tenant,
+                events: vec![key.seq],
+            }));
+            commands.push(Command::DropBuckets(DropBuckets {
+                partition: key.partition,
+                rows: of(&[Bucketed::Attempts, Bucketed::IdempotencyKeys], op.b),
+                bucket: self.world.time.day() - u32::from(op.b % 4),
+                tenants: vec![key.tenant],
+            }));
+        }
+        self.proposed.clone_from(&commands);
+        self.gathered.append(&mut commands);
+        self.send();
+    }
+
     fn tick(&mut self, op: Op) {
-        let span = match op.a % 4 {
+        let span = match op.a % 6 {
+            4 => Span(Span::DAY.0 / 8 * u64::from(op.b % 32)),
+            5 => Span(Span::DAY.0 * u64::from(op.b % 8)),
             0 => Span::from_secs(u64::from(op.b)),
             1 => Span::from_secs(60 * u64::from(op.b)),
             2 => Span::from_secs(900 * u64::from(op.b)),
