@@ -16,3 +16,4 @@ mod delivery;
 mod housekeeping;
 mod http;
 mod send;
+mod upkeep;

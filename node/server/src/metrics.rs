@@ -24,6 +24,8 @@ pub const PENDING: &str = "pushrail_pending";
 pub const OLDEST_PENDING_AGE_SECONDS: &str = "pushrail_oldest_pending_age_seconds";
 /// Dead letters in the cluster, as this node's state has them.
 pub const DEAD_LETTERS: &str = "pushrail_dead_letters";
+/// What went because its retention had ended, by `what`; counted by the leader.
+pub const RETENTION_DROPPED_TOTAL: &str = "pushrail_retention_dropped_total";
 /// Attempts under way on this node.
 pub const ATTEMPTS_IN_FLIGHT: &str = "pushrail_attempts_in_flight";
 /// Deliveries started here whose attempt is not on record yet.
@@ -151,6 +153,12 @@ pub const ALL: &[Figure] = &[
         Sort::Gauge,
         &[],
         "dead letters of the whole cluster, as this node's state has them",
+    ),
+    figure(
+        RETENTION_DROPPED_TOTAL,
+        Sort::Counter,
+        &["what"],
+        "what went because its retention had ended: `attempt_days` (of a tenant), `dead_letters`, `events`, `idempotency_keys`; counted by the leader",
     ),
     figure(
         ATTEMPTS_IN_FLIGHT,
@@ -345,7 +353,7 @@ mod tests {
             assert!(figure.name.starts_with("pushrail_"), "{}", figure.name);
             let counts = figure.name.ends_with("_total");
             assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
-            let labels = ["kind", "outcome", "class", "cause", "reason", "version", "node"];
+            let labels = ["kind", "outcome", "class", "cause", "reason", "version", "node", "what"];
             assert!(figure.labels.iter().all(|label| labels.contains(label)));
         }
     }

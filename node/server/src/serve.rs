@@ -33,7 +33,7 @@ use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
 use crate::shards::balancer;
 use crate::telemetry::{self, chain};
-use crate::{housekeeping, metrics, services};
+use crate::{housekeeping, metrics, services, upkeep};
 
 /// For requests of callers under way when the node stops: longer than any answer takes.
 const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
@@ -97,6 +97,7 @@ pub struct Running {
     health: Health,
     services: services::Health,
     balancer: JoinHandle<String>,
+    upkeep: JoinHandle<String>,
     housekeeping: JoinHandle<()>,
     callers: Listener,
     operators: Listener,
@@ -134,6 +135,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     .map_err(ServeError::Delivery)?;
     let health = Health::new(replica.clone(), figures);
     let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
+    let upkeep = tokio::spawn(upkeep::run(replica.clone()));
     let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
     let limits = DoorLimits {
         payload_bytes_max: config.publish.payload_bytes_max,
@@ -156,6 +158,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         health,
         services,
         balancer,
+        upkeep,
         housekeeping,
         callers,
         operators,
@@ -257,6 +260,10 @@ impl Running {
                 Ok(why) => format!("balancing failed: {why}"),
                 Err(error) => format!("balancing failed inside: {error}"),
             },
+            ended = &mut self.upkeep => match ended {
+                Ok(why) => format!("upkeep failed: {why}"),
+                Err(error) => format!("upkeep failed inside: {error}"),
+            },
         }
     }
 
@@ -272,6 +279,7 @@ impl Running {
             self.delivery.stop(limit)
         );
         self.balancer.abort();
+        self.upkeep.abort();
         self.housekeeping.abort();
         self.replica.stop().await;
         self.operators.stop(HTTP_LIMIT).await;

@@ -1,5 +1,7 @@
 //! One whole node on a real disk, with a receiver of real HTTP requests.
 
+mod keeping;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
