@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod given;
 mod json;
+mod keep;
 mod kinds;
 mod publish;
 mod reach;

@@ -353,7 +353,9 @@ mod tests {
             assert!(figure.name.starts_with("pushrail_"), "{}", figure.name);
             let counts = figure.name.ends_with("_total");
             assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
-            let labels = ["kind", "outcome", "class", "cause", "reason", "version", "node", "what"];
+            let labels = [
+                "kind", "outcome", "class", "cause", "reason", "version", "node", "what",
+            ];
             assert!(figure.labels.iter().all(|label| labels.contains(label)));
         }
     }

@@ -7,7 +7,7 @@ use pushrail_api::v1;
 use serde_json::{Value, json};
 
 use crate::cli::thing::index;
-use crate::cli::words;
+use crate::cli::{keep, words};
 
 /// A time, or null.
 pub(super) fn time(moment: Option<prost_types::Timestamp>) -> Value {
@@ -36,6 +36,7 @@ pub(super) fn tenant(tenant: &v1::Tenant) -> Value {
         "created": time(tenant.created),
         "destinations": tenant.destinations,
         "routes": tenant.routes,
+        "retention": tenant.retention.as_ref().map(keep::in_json),
     })
 }
 

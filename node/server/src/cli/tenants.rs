@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::cli::error::CliError;
 use crate::cli::json;
+use crate::cli::keep::{self, Keep};
 use crate::cli::reach::{Fresh, Pages, Reach, RequestId, text};
 use crate::cli::session::{Session, Trying as _};
 use crate::cli::thing::{Detailed, Thing};
@@ -32,6 +33,8 @@ pub(super) enum Verb {
         #[arg(long, default_value = "")]
         description: String,
         #[command(flatten)]
+        keep: Keep,
+        #[command(flatten)]
         request: RequestId,
     },
     /// Show one
@@ -57,6 +60,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
         Verb::Create {
             tenant,
             description,
+            keep,
             request,
         } => {
             let tenant = tenant.unwrap_or_default();
@@ -66,7 +70,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                     tenant: tenant.clone(),
                     description,
                     request_id,
-                    retention: None,
+                    retention: Some(keep.wish()),
                 })
             };
             session.changed(session.change(tried, &request, make).await?)
@@ -122,6 +126,10 @@ impl Detailed for Tenant {
         vec![
             ("tenant", self.tenant.clone()),
             ("description", self.description.clone()),
+            (
+                "keeps",
+                self.retention.as_ref().map(keep::in_words).unwrap_or_default(),
+            ),
             ("destinations", self.destinations.to_string()),
             ("routes", self.routes.to_string()),
             ("created", times.with_distance(self.created)),
