@@ -36,13 +36,15 @@ impl Outcome {
         if caused_by::<tonic::ConnectError>(status) || (!ours && status.code() == Code::Unimplemented) {
             return Self::NotTaken;
         }
-        let time = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded);
-        if caused_by::<TimeoutExpired>(status) || (!ours && time) {
+        if caused_by::<TimeoutExpired>(status) {
             return Self::Lost(Lost::Time);
         }
         // Only the transport's own errors have a cause: a node's are read from headers.
         if status.source().is_some() {
             return Self::Lost(Lost::Connection);
+        }
+        if !ours && matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
+            return Self::Lost(Lost::Time);
         }
         Self::Answered
     }

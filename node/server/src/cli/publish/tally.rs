@@ -215,7 +215,9 @@ mod tests {
 
         assert_eq!(
             error.text(),
-            "error: cannot publish 9 of 9 events: line 1: no answer came; it is unknown whether accepted\n             \x20 lines 2-9: not sent\n             \x20 try: the same command with --idempotency-key cli-1: what was accepted already is not done twice\n"
+            "error: cannot publish 9 of 9 events: line 1: no answer came; it is unknown whether accepted\n\
+             \x20 lines 2-9: not sent\n\
+             \x20 try: the same command with --idempotency-key cli-1: what was accepted already is not done twice\n"
         );
         assert_eq!(error.exit(), Exit::Unavailable);
     }
