@@ -89,6 +89,8 @@ pub(crate) enum Refusal {
     NotAccepted { why: String },
     /// No quorum: perhaps accepted.
     Unknown { why: String },
+    /// The change stands, but could not be read back.
+    Stands { why: String },
     /// The tenant's routes moved in every round.
     RoutingUnsettled,
     /// The owner has not said that it follows a change that stands.
@@ -107,6 +109,20 @@ impl Refusal {
     /// One field is not what it must be.
     pub(crate) fn invalid(field: &str, why: impl Into<String>) -> Self {
         Self::Invalid(vec![Wrong::new(field, why)])
+    }
+
+    /// What the replica said, where it said something.
+    pub(crate) fn cause(self) -> String {
+        if let Self::NotAccepted { why }
+        | Self::Unknown { why }
+        | Self::FencePending { why }
+        | Self::NoLeader { why }
+        | Self::Behind { why } = self
+        {
+            why
+        } else {
+            "this node could not read its own state".to_owned()
+        }
     }
 
     /// An answer of the state that the command cannot have: other versions of the state machine may give it.

@@ -253,13 +253,11 @@ impl Door {
 
 /// The change stands, and only the reading back failed: that it was not accepted must never be said.
 fn done_but(refusal: Refusal) -> Refusal {
-    Refusal::Unknown {
-        why: format!("the change was carried out, but could not be read back: {refusal:?}"),
-    }
+    Refusal::Stands { why: refusal.cause() }
 }
 
 fn gone() -> Refusal {
-    Refusal::Unknown {
-        why: "the change was carried out, and its object has gone since".to_owned(),
+    Refusal::Stands {
+        why: "its object has gone since".to_owned(),
     }
 }

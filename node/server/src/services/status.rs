@@ -39,7 +39,9 @@ fn status(refusal: &Refusal, call: Call) -> Status {
     let mut metadata: HashMap<String, String> = HashMap::new();
     if call == Call::Write {
         let accepted = match refusal {
-            Refusal::Unknown { .. } | Refusal::FencePending { .. } => Accepted::Unknown,
+            Refusal::Unknown { .. } | Refusal::Stands { .. } | Refusal::FencePending { .. } => {
+                Accepted::Unknown
+            }
             Refusal::Invalid(_)
             | Refusal::PageToken
             | Refusal::NotFound { .. }
@@ -87,7 +89,7 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
         }
         Refusal::RoutingUnsettled => reasons::ROUTING_UNSETTLED,
         Refusal::FencePending { .. } => reasons::FENCE_PENDING,
-        Refusal::Behind { .. } => reasons::STATE_BEHIND,
+        Refusal::Stands { .. } | Refusal::Behind { .. } => reasons::STATE_BEHIND,
         Refusal::Stopping => reasons::NODE_STOPPING,
         Refusal::Unreadable { .. } => reasons::STATE_UNREADABLE,
     }
@@ -119,6 +121,10 @@ fn words(refusal: &Refusal) -> String {
         }
         Refusal::Unknown { why } => format!(
             "no majority answered in time, and it is unknown whether this was accepted ({})",
+            plain(why)
+        ),
+        Refusal::Stands { why } => format!(
+            "the change was accepted and carried out, but could not be read back ({})",
             plain(why)
         ),
         Refusal::RoutingUnsettled => {
@@ -178,6 +184,7 @@ fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<St
             details.set_retry_info(Some(RETRY_ELECTION));
         }
         Refusal::RoutingUnsettled
+        | Refusal::Stands { .. }
         | Refusal::FencePending { .. }
         | Refusal::Behind { .. }
         | Refusal::Stopping => {
@@ -249,6 +256,22 @@ mod tests {
             unread.message().starts_with("no majority can be reached"),
             "{unread}"
         );
+    }
+
+    #[test]
+    fn of_a_change_that_stands_nobody_hears_that_it_was_not_accepted() {
+        let unread = Refusal::NotAccepted {
+            why: "no leader is known".to_owned(),
+        };
+
+        let status = write(Refusal::Stands { why: unread.cause() });
+
+        assert_eq!(
+            status.message(),
+            "the change was accepted and carried out, but could not be read back (no leader is known)"
+        );
+        assert_eq!(failure::accepted(&status), Some(Accepted::Unknown));
+        assert_eq!(failure::reason(&status).as_deref(), Some("STATE_BEHIND"));
     }
 
     #[test]
