@@ -3,7 +3,6 @@
 //! both alike. The test and the bench of fairness use it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pushrail_api::v1;
@@ -14,12 +13,12 @@ use crate::door::{Door, Webhook, event};
 use crate::eventually::eventually;
 use crate::load::{Load, Plan};
 use crate::receiver::Receiver;
+use crate::silent::Silent;
 
 const SOON: Duration = Duration::from_secs(120);
 const QUIET: &str = "quiet";
 const NOISY: &str = "noisy";
 const QUIET_PATH: &str = "/quiet";
-const NOISY_PATH: &str = "/noisy";
 /// Between two events of the quiet tenant.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -67,16 +66,16 @@ pub struct Measured {
 
 /// Measures in a cluster of its own.
 pub async fn measure(trial: Trial) -> Measured {
-    let receiver = Arc::new(Receiver::start().await);
+    let receiver = Receiver::start().await;
+    let silent = Silent::start().await;
     let timeout = format!("delivery.attempt_timeout={}ms", trial.attempt_timeout.as_millis());
     let shape = Shape::three().set(&timeout).set("delivery.connect_timeout=1s");
     let cluster = Cluster::start(shape).await;
     let owner = cluster.leader().await;
     let door = cluster.door(owner);
     receiver.script(QUIET_PATH, Behaviour::default());
-    receiver.script(NOISY_PATH, Behaviour::hold());
     let quiet = made(&door, owner, QUIET, &receiver.url(QUIET_PATH), 0).await;
-    let noisy = made(&door, owner, NOISY, &receiver.url(NOISY_PATH), trial.concurrency).await;
+    let noisy = made(&door, owner, NOISY, &silent.url(), trial.concurrency).await;
     door.pause(NOISY, &noisy).await.expect("a pause");
     fill(&cluster, &noisy, trial.backlog).await;
 
@@ -87,15 +86,15 @@ pub async fn measure(trial: Trial) -> Measured {
         let alone = latencies(&door, &receiver, &quiet, trial.events).await;
         measured.alone.0.extend(alone);
 
-        let before = receiver.count(NOISY_PATH);
+        let before = silent.taken();
         door.resume(NOISY, &noisy).await.expect("a resume");
-        hangs(&receiver, before, trial.concurrency).await;
+        hangs(&silent, trial.concurrency).await;
         let beside = latencies(&door, &receiver, &quiet, trial.events).await;
         measured.beside.0.extend(beside);
-        measured.hung += receiver.count(NOISY_PATH) - before;
+        measured.hung += silent.taken() - before;
         door.pause(NOISY, &noisy).await.expect("a pause");
         // What was under way ends before the quiet tenant is alone again.
-        idle(&receiver).await;
+        idle(&silent).await;
     }
     let noisy = door.destination(NOISY, &noisy).await.expect("the destination");
     measured.left = noisy.counts.map_or(0, |counts| counts.scheduled);
@@ -137,18 +136,18 @@ async fn fill(cluster: &Cluster, noisy: &str, backlog: usize) {
 }
 
 /// Waits until about as much hangs as may.
-async fn hangs(receiver: &Receiver, before: usize, concurrency: u32) {
+async fn hangs(silent: &Silent, concurrency: u32) {
     let wanted = usize::try_from(concurrency / 2).unwrap_or(usize::MAX);
     eventually("the destination hangs", SOON, || async {
-        let begun = receiver.count(NOISY_PATH) - before;
-        (begun >= wanted).then_some(()).ok_or(format!("{begun} requests"))
+        let open = silent.open();
+        (open >= wanted).then_some(()).ok_or(format!("{open} open"))
     })
     .await;
 }
 
-async fn idle(receiver: &Receiver) {
+async fn idle(silent: &Silent) {
     eventually("nothing hangs any more", SOON, || async {
-        let open = receiver.open(NOISY_PATH);
+        let open = silent.open();
         (open == 0).then_some(()).ok_or(format!("{open} open"))
     })
     .await;

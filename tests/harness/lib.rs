@@ -16,5 +16,6 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
+pub mod silent;
 pub mod sockets;
 pub mod wall;

@@ -269,11 +269,6 @@ impl Receiver {
         taken
     }
 
-    /// The requests that a path has open now.
-    pub fn open(&self, path: &str) -> usize {
-        lock(&self.shared.paths).get(path).map_or(0, |path| path.at_once)
-    }
-
     /// The most requests that a path had open at the same time.
     pub fn most_at_once(&self, path: &str) -> usize {
         lock(&self.shared.paths)
