@@ -174,6 +174,45 @@ async fn a_destination_is_paused_and_a_dead_letter_replayed_from_a_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_is_tested_from_a_shell_and_a_failure_is_an_exit_code() {
+    let mut world = World::three().await;
+    let shell = Shell::of(&mut world);
+    let hook = world.webhook("acme", "orders", Behaviour::default()).await;
+
+    let text = String::from_utf8(shell.exits("destinations test orders", 0).stdout).unwrap();
+    let data = shell.json("destinations test orders -o json");
+    // Longer than any other call may take: a receiver that is slow is not a node that is silent.
+    world
+        .receiver
+        .script(&hook.path, Behaviour::slow(Duration::from_secs(11)));
+    shell.exits("destinations test orders", 0);
+    world.receiver.script(&hook.path, Behaviour::always(401));
+    let (shown, said) = shell.fails("destinations test orders", 1);
+
+    for word in [
+        "> POST http://",
+        "> webhook-signature: v1,",
+        "< HTTP/1.1 200",
+        "delivered",
+    ] {
+        assert!(text.contains(word), "{word} is not in:\n{text}");
+    }
+    assert_eq!(data["answer"]["status"], 200, "{data}");
+    assert!(
+        shown.contains("< HTTP/1.1 401") && shown.contains("permanent failure, auth"),
+        "{shown}"
+    );
+    assert!(said.contains("credential"), "{said}");
+    let requests = world.receiver.requests_to(&hook.path);
+    assert_eq!(requests.len(), 4);
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.signature == Signature::Valid)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_the_deadline_holds_and_the_error_says_what_is_known() {
     let mut world = World::three().await;
     world.webhook("acme", "orders", Behaviour::default()).await;

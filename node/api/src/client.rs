@@ -92,6 +92,21 @@ impl Client {
         })
     }
 
+    /// The same client, for a call in which a node itself waits for others: it is given at least so long for its answer,
+    /// and the call twice that, unless it has a deadline of its own.
+    #[must_use]
+    pub fn waiting(&self, answer: Duration) -> Self {
+        let mut options = self.options;
+        options.answer = options.answer.max(answer);
+        if options.patience == Patience::Brief {
+            options.deadline = options.deadline.max(answer * 2);
+        }
+        Self {
+            options,
+            ..self.clone()
+        }
+    }
+
     /// The address of the node that is asked first.
     pub fn address(&self) -> &str {
         let at = self.current.load(Ordering::Relaxed) % self.nodes.len();

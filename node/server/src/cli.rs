@@ -137,6 +137,7 @@ mod tests {
             "pushrail destinations create --tenant acme --url https://example.com/h --retry-first 2s --retry-factor 3 \
              --retry-cap 1h --retries 5 --retry-window 12h --retry-floor 30s --concurrency 4",
             "pushrail destinations pause hook --tenant acme",
+            "pushrail destinations test hook --tenant acme",
             "pushrail routes create --tenant acme --pattern order.* --destination hook",
             "pushrail publish --tenant acme --type order.paid --data {} --idempotency-key k",
             "pushrail publish --tenant acme --type order.paid --data-file -",

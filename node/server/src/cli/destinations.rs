@@ -14,6 +14,7 @@ use crate::cli::session::{Session, Trying as _};
 
 mod create;
 mod show;
+mod trial;
 
 pub(super) use show::target;
 
@@ -70,6 +71,8 @@ pub(super) enum Verb {
         #[command(flatten)]
         request: RequestId,
     },
+    /// Send one signed test event, held or not, and show what went out and what came back; it is no delivery
+    Test(trial::Trial),
 }
 
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliError> {
@@ -131,6 +134,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             };
             session.changed(session.change(tried, &request, resume).await?)
         }
+        Verb::Test(trial) => trial::run(session, trial).await,
     }
 }
 
