@@ -4,6 +4,8 @@
 pub const RAFT_IS_LEADER: &str = "pushrail_raft_is_leader";
 /// The present term.
 pub const RAFT_TERM: &str = "pushrail_raft_term";
+/// How often this node saw another leader than before.
+pub const RAFT_LEADER_CHANGES_TOTAL: &str = "pushrail_raft_leader_changes_total";
 /// Entries known to be committed that this node has not applied.
 pub const RAFT_APPLIED_LAG_ENTRIES: &str = "pushrail_raft_applied_lag_entries";
 /// Bytes of the log on disk.

@@ -61,6 +61,9 @@ impl Watcher {
             seen.send_if_modified(|before| {
             let moved = *before != leader;
             if moved {
+                if leader.is_some() {
+                    ::metrics::counter!(metrics::RAFT_LEADER_CHANGES_TOTAL).increment(1);
+                }
                 tracing::info!(leader = ?leader.as_ref().map(|leader| leader.node.0), term = present.vote.leader_id.term, "the leader has changed");
                 before.clone_from(&leader);
             }

@@ -2,6 +2,7 @@
 //! node's log is printed.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -241,6 +242,12 @@ impl Cluster {
     /// All nodes as callers see them.
     pub fn doors(&self) -> Vec<Door> {
         self.nodes.iter().map(Node::door).collect()
+    }
+
+    /// Where health and metrics of the running nodes are asked.
+    pub fn http_addresses(&self) -> Vec<SocketAddr> {
+        let running = self.nodes.iter().filter(|node| node.runs());
+        running.map(Node::http_address).collect()
     }
 
     /// The links, of a cuttable cluster.

@@ -80,6 +80,11 @@ impl Door {
         self.node
     }
 
+    /// The connection itself, for services that are not ours.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// Its `Publisher`.
     pub fn publisher(&self) -> PublisherClient<Channel> {
         PublisherClient::new(self.channel.clone())

@@ -7,6 +7,24 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The pauses between one look and the next: short at first, longer while nothing comes of them.
+#[derive(Debug)]
+pub struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pauses {
+    /// Lets one pass.
+    pub async fn pass(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// Asks `probe` until it answers `Ok`, at most `within`; otherwise panics with the last `Err`.
 pub async fn eventually<T, F, Fut>(what: &str, within: Duration, probe: F) -> T
 where
@@ -26,7 +44,7 @@ where
     Fut: Future<Output = Result<T, String>>,
 {
     let deadline = Instant::now() + within;
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::default();
     let mut saw = String::from("nothing: the first look took too long");
     loop {
         // A probe that hangs must not outlive the deadline either.
@@ -39,8 +57,7 @@ where
         if Instant::now() >= deadline {
             return Err(saw);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pauses.pass().await;
     }
 }
 
@@ -56,6 +73,6 @@ where
         if let Err(saw) = probe().await {
             panic!("{what}: {saw}");
         }
-        tokio::time::sleep(FIRST_PAUSE).await;
+        Pauses::default().pass().await;
     }
 }

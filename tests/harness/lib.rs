@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod door;
 pub mod eventually;
 pub mod fairness;
+pub mod http;
 pub mod load;
 pub mod node;
 pub mod ports;

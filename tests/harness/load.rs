@@ -10,7 +10,7 @@ use pushrail_api::v1;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::door::{Door, event};
-use crate::eventually::poll;
+use crate::eventually::{Pauses, poll};
 
 /// What to publish.
 #[derive(Clone, Debug)]
@@ -200,12 +200,13 @@ async fn publish_all(shared: Arc<Shared>, caller: usize) {
         let mut open: Vec<(usize, v1::NewEvent)> = (first..last)
             .map(|number| (number, shared.event(number)))
             .collect();
+        let mut pauses = Pauses::default();
         while !open.is_empty() {
             let door = &shared.doors[turn % shared.doors.len()];
             turn += 1;
             if !publish_once(&shared, door, &mut open).await {
-                // The next node is asked; a breath, so that a cluster without a leader is not stormed.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                // The next node is asked, but a cluster without a leader is not stormed.
+                pauses.pass().await;
             }
         }
     }

@@ -156,7 +156,8 @@ fn no_test_sleeps_for_a_time_that_somebody_guessed() {
     let sleep = "sle".to_owned() + "ep(";
     let mut broken = Vec::new();
     for (path, text) in with_extension("rs") {
-        let test = path.starts_with("tests/it/");
+        // One file of the harness waits for all others.
+        let test = path.starts_with("tests/") && path != "tests/harness/eventually.rs";
         for (number, line) in text.lines().enumerate() {
             if test && line.contains(&sleep) {
                 broken.push(format!("{path}:{}: {}", number + 1, line.trim()));

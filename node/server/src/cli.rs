@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 mod attempts;
 mod cluster;
+mod completion;
+mod config;
 mod destinations;
 mod dlq;
 mod error;
@@ -16,6 +18,7 @@ mod given;
 mod json;
 mod keep;
 mod kinds;
+mod man;
 mod publish;
 mod reach;
 mod routes;
@@ -29,6 +32,7 @@ mod words;
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::config::load::Flags;
+use crate::sandbox;
 
 /// Pushrail: events in once, delivered to every destination at least once.
 #[derive(Debug, Parser)]
@@ -47,6 +51,8 @@ pub struct Cli {
 pub enum Verb {
     /// Run a node
     Serve(Flags),
+    /// Try Pushrail: three nodes in one process and a page that shows what arrives; gone on Ctrl-C
+    Sandbox(sandbox::Flags),
     /// Form the cluster; see how it stands
     Cluster(cluster::Noun),
     /// Customers, whose data nobody else sees
@@ -65,12 +71,19 @@ pub enum Verb {
     Dlq(dlq::Noun),
     /// Sorts of destinations, and what their answers mean
     Kinds(kinds::Noun),
+    /// What a node is told: check it, or see what is in force and who said so
+    Config(config::Noun),
+    /// Print the completion script of a shell
+    Completion(completion::Completion),
+    /// Write the manual pages
+    Man(man::Man),
 }
 
 /// Carries out a verb and says what came of it. Running a node is no client's verb: `serve` does that.
 pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
     let outcome = match verb {
         Verb::Serve(args) => return serve(args),
+        Verb::Sandbox(flags) => return sandbox::main(&flags),
         Verb::Cluster(noun) => ask(noun.reach, |session| Box::pin(cluster::run(session, noun.verb))),
         Verb::Tenants(noun) => ask(noun.reach, |session| Box::pin(tenants::run(session, noun.verb))),
         Verb::Destinations(noun) => ask(noun.reach, |session| {
@@ -84,6 +97,9 @@ pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
         Verb::Attempts(noun) => ask(noun.reach, |session| Box::pin(attempts::run(session, noun.verb))),
         Verb::Dlq(noun) => ask(noun.reach, |session| Box::pin(dlq::run(session, noun.verb))),
         Verb::Kinds(noun) => ask(noun.reach, |session| Box::pin(kinds::run(session, noun.verb))),
+        Verb::Config(noun) => config::run(noun.verb),
+        Verb::Completion(completion) => completion::run(&completion),
+        Verb::Man(man) => man::run(&man),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,6 +166,11 @@ mod tests {
             "pushrail dlq replay --tenant acme dlv_1 dlv_2",
             "pushrail kinds list",
             "pushrail kinds show webhook",
+            "pushrail sandbox --keep sand -o json",
+            "pushrail config check --config node.toml",
+            "pushrail config print --node-id 1 --data-dir d --set log.level=debug -o toml",
+            "pushrail completion zsh",
+            "pushrail man target/man",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}\n{error}"));
         }

@@ -13,12 +13,15 @@ use pushrail_model::limits;
 
 use crate::config::egress::EgressConfig;
 use crate::config::keys::Keys;
-use crate::config::load::ConfigError;
+use crate::config::problem::ConfigError;
 
 pub mod egress;
 pub mod keys;
 pub mod load;
+pub mod problem;
 pub mod units;
+
+mod file;
 
 /// Everything a node is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,6 +228,12 @@ impl Config {
                      reaches this port rules the cluster; where the network itself keeps others out, set \
                      insecure_listen = true",
                 );
+            }
+        }
+        for (at, (key, address)) in listens.iter().enumerate() {
+            let same = listens.iter().take(at).find(|(_, other)| other == address);
+            if let Some((other, _)) = same.filter(|_| address.port() != 0) {
+                keys.refuse(key, &format!("another address than that of {other}"));
             }
         }
         if self.raft.election_min < 2 * self.raft.heartbeat {

@@ -41,6 +41,11 @@ fn look(replica: &Replica, seen: LogIndex) -> Result<LogIndex, StoreError> {
     gauge!(figures::ROCKSDB_BLOB_BYTES).set(properties.blob_bytes as f64);
     gauge!(figures::ROCKSDB_COMPACTION_PENDING_BYTES).set(properties.compaction_pending_bytes as f64);
     gauge!(figures::ROCKSDB_LEVEL0_FILES).set(properties.level0_files as f64);
+    for (level, files) in properties.level_files.iter().enumerate() {
+        gauge!(figures::ROCKSDB_LEVEL_FILES, "level" => level.to_string()).set(*files as f64);
+    }
+    gauge!(figures::ROCKSDB_BACKGROUND_JOBS).set(properties.background_jobs as f64);
+    gauge!(figures::ROCKSDB_BACKGROUND_ERRORS).set(properties.background_errors as f64);
     let stalled = properties.write_stopped || properties.delayed_write_rate > 0;
     gauge!(figures::ROCKSDB_WRITES_STALLED).set(if stalled { 1.0 } else { 0.0 });
 

@@ -18,6 +18,10 @@ pub const RETRIES_SCHEDULED_TOTAL: &str = "pushrail_retries_scheduled_total";
 pub const PUBLISH_ACK_DURATION_SECONDS: &str = "pushrail_publish_ack_duration_seconds";
 /// Events not accepted, by `reason`.
 pub const PUBLISH_REJECTED_TOTAL: &str = "pushrail_publish_rejected_total";
+/// Events that this door acknowledged, by `outcome` (`accepted`, `duplicate`).
+pub const PUBLISH_ACKNOWLEDGED_TOTAL: &str = "pushrail_publish_acknowledged_total";
+/// From the acceptance of an event to its receiver's yes, where the first attempt got it.
+pub const PUBLISH_TO_RECEIVER_SECONDS: &str = "pushrail_publish_to_receiver_seconds";
 /// Deliveries scheduled in the shards that this node owns.
 pub const PENDING: &str = "pushrail_pending";
 /// How long the oldest due delivery of this node's shards has been due.
@@ -44,6 +48,12 @@ pub const ROCKSDB_BLOB_BYTES: &str = "pushrail_rocksdb_blob_bytes";
 pub const ROCKSDB_COMPACTION_PENDING_BYTES: &str = "pushrail_rocksdb_compaction_pending_bytes";
 /// Files of level 0 in the column family that has most.
 pub const ROCKSDB_LEVEL0_FILES: &str = "pushrail_rocksdb_level0_files";
+/// Files of each level, by `level`.
+pub const ROCKSDB_LEVEL_FILES: &str = "pushrail_rocksdb_level_files";
+/// Flushes and compactions under way.
+pub const ROCKSDB_BACKGROUND_JOBS: &str = "pushrail_rocksdb_background_jobs";
+/// Flushes and compactions that failed since the start.
+pub const ROCKSDB_BACKGROUND_ERRORS: &str = "pushrail_rocksdb_background_errors";
 /// Whether writes are held back.
 pub const ROCKSDB_WRITES_STALLED: &str = "pushrail_rocksdb_writes_stalled";
 /// 1, by `version`.
@@ -123,6 +133,18 @@ pub const ALL: &[Figure] = &[
         Sort::Counter,
         &["kind"],
         "retries that attempts of this node led to",
+    ),
+    figure(
+        PUBLISH_ACKNOWLEDGED_TOTAL,
+        Sort::Counter,
+        &["outcome"],
+        "events that this door acknowledged: `accepted`, or `duplicate` where the idempotency key was known",
+    ),
+    figure(
+        PUBLISH_TO_RECEIVER_SECONDS,
+        Sort::Histogram,
+        &["kind"],
+        "from an event's acceptance to its receiver's yes, where the first attempt got one",
     ),
     figure(
         PUBLISH_ACK_DURATION_SECONDS,
@@ -210,6 +232,12 @@ pub const ALL: &[Figure] = &[
     ),
     figure(raft::RAFT_TERM, Sort::Gauge, &[], "the present term"),
     figure(
+        raft::RAFT_LEADER_CHANGES_TOTAL,
+        Sort::Counter,
+        &[],
+        "how often this node saw another leader than before",
+    ),
+    figure(
         raft::RAFT_APPLIED_LAG_ENTRIES,
         Sort::Gauge,
         &[],
@@ -280,6 +308,24 @@ pub const ALL: &[Figure] = &[
         "files of its level 0, in the column family that has most",
     ),
     figure(
+        ROCKSDB_LEVEL_FILES,
+        Sort::Gauge,
+        &["level"],
+        "files of each of its levels, 0 to 6",
+    ),
+    figure(
+        ROCKSDB_BACKGROUND_JOBS,
+        Sort::Gauge,
+        &[],
+        "flushes and compactions of it under way",
+    ),
+    figure(
+        ROCKSDB_BACKGROUND_ERRORS,
+        Sort::Gauge,
+        &[],
+        "flushes and compactions of it that failed since the start",
+    ),
+    figure(
         ROCKSDB_WRITES_STALLED,
         Sort::Gauge,
         &[],
@@ -323,6 +369,7 @@ pub fn start() -> &'static PrometheusHandle {
         // Somebody else in this process counts already: then these figures stay empty, which only tests see.
         metrics::set_global_recorder(recorder).ok();
         describe();
+        begin();
         metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         handle
     })
@@ -335,6 +382,21 @@ fn describe() {
             Sort::Gauge => metrics::describe_gauge!(figure.name, figure.what),
             Sort::Histogram => metrics::describe_histogram!(figure.name, figure.what),
         }
+    }
+}
+
+/// Counters begin at nought and not with the first thing to count: only so does a rate show that first one.
+fn begin() {
+    for figure in ALL {
+        if figure.sort == Sort::Counter && figure.labels.is_empty() {
+            metrics::counter!(figure.name).absolute(0);
+        }
+    }
+    for outcome in ["not_accepted", "unknown"] {
+        metrics::counter!(raft::PROPOSE_FAILED_TOTAL, "outcome" => outcome).absolute(0);
+    }
+    for outcome in ["accepted", "duplicate"] {
+        metrics::counter!(PUBLISH_ACKNOWLEDGED_TOTAL, "outcome" => outcome).absolute(0);
     }
 }
 
@@ -354,7 +416,7 @@ mod tests {
             let counts = figure.name.ends_with("_total");
             assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
             let labels = [
-                "kind", "outcome", "class", "cause", "reason", "version", "node", "what",
+                "kind", "outcome", "class", "cause", "reason", "level", "version", "node", "what",
             ];
             assert!(figure.labels.iter().all(|label| labels.contains(label)));
         }
@@ -363,19 +425,39 @@ mod tests {
     #[test]
     fn the_page_lists_every_figure() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        if std::env::var_os("UPDATE").is_some() {
+            let page = std::fs::read_to_string(path).unwrap();
+            std::fs::write(path, updated(&page)).unwrap();
+        }
         let page = std::fs::read_to_string(path).unwrap();
         let shown: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
 
-        let expected: Vec<String> = ALL
-            .iter()
+        let expected = rows();
+        assert_eq!(shown, expected);
+    }
+
+    fn rows() -> Vec<String> {
+        ALL.iter()
             .map(|figure| {
                 let labels: Vec<String> = figure.labels.iter().map(|label| format!("`{label}`")).collect();
                 let (name, sort) = (figure.name, figure.sort.name());
                 format!("| `{name}` | {sort} | {} | {} |", labels.join(", "), figure.what)
             })
-            .collect();
+            .collect()
+    }
 
-        assert_eq!(shown, expected);
+    /// The page with the table as it is now.
+    fn updated(page: &str) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for line in page.lines() {
+            if !line.starts_with("| `") {
+                lines.push(line.to_owned());
+            }
+            if line.starts_with("|---") {
+                lines.extend(rows());
+            }
+        }
+        lines.join("\n") + "\n"
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::delivery::Delivery;
 use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
+use crate::readiness::Readiness;
 use crate::shards::balancer;
 use crate::telemetry::{self, chain};
 use crate::{housekeeping, metrics, services, upkeep};
@@ -94,8 +95,9 @@ pub struct Running {
     config: Config,
     replica: Replica,
     delivery: Delivery,
-    health: Health,
-    services: services::Health,
+    readiness: Readiness,
+    services: services::health::Health,
+    following: JoinHandle<()>,
     balancer: JoinHandle<String>,
     upkeep: JoinHandle<String>,
     housekeeping: JoinHandle<()>,
@@ -133,7 +135,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         &config.delivery,
     )
     .map_err(ServeError::Delivery)?;
-    let health = Health::new(replica.clone(), figures);
+    let readiness = Readiness::of(replica.clone());
     let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
     let upkeep = tokio::spawn(upkeep::run(replica.clone()));
     let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
@@ -143,7 +145,12 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     let trials = Trials::new(Arc::clone(&around.clock), config.delivery.attempt_timeout);
     let (routes, services) = services::router(&Door::new(replica.clone(), net, limits, trials)).await;
     let callers = serve_callers(callers, routes);
-    let operators = serve_operators(operators, health.clone());
+    let following = tokio::spawn(services.clone().follow(readiness.clone()));
+    let health = Health {
+        readiness: readiness.clone(),
+        figures,
+    };
+    let operators = serve_operators(operators, health);
     info!(
         node = %config.node_id,
         listen = %callers.address,
@@ -155,8 +162,9 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         config,
         replica,
         delivery,
-        health,
+        readiness,
         services,
+        following,
         balancer,
         upkeep,
         housekeeping,
@@ -271,7 +279,8 @@ impl Running {
     pub async fn stop(self) {
         let limit = self.config.shutdown.limit;
         info!(node = %self.config.node_id, ?limit, "node stops");
-        self.health.stop();
+        self.readiness.stop();
+        self.following.abort();
         self.services.stopping().await;
         // Order: what callers have under way and what attempts brought back still needs the replica.
         tokio::join!(
@@ -335,7 +344,7 @@ async fn run(config: Config) -> ExitCode {
     let mut running = match started {
         Ok(running) => running,
         Err(error) => {
-            error!(error = %chain(&error), "node cannot start");
+            error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");
             return ExitCode::FAILURE;
         }
     };
@@ -355,5 +364,6 @@ async fn run(config: Config) -> ExitCode {
     }
 }
 
+mod remedy;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Answers callers: one file a gRPC service, its conversions beside it. What they share: how a refusal becomes an
 //! error (`status`), where a page ends (`page`), how the model's words become the contract's (`convert`).
 
+pub(crate) mod health;
 pub mod reasons;
 
 mod attempts;
@@ -27,36 +28,19 @@ use pushrail_api::v1::publisher_server::PublisherServer;
 use pushrail_api::v1::routes_server::RoutesServer;
 use pushrail_api::v1::tenants_server::TenantsServer;
 use pushrail_model::limits;
-use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
 use crate::door::Door;
+use crate::services::health::Health;
 
 /// Bytes of one request: a batch at its limit and what is around it, so that one slightly beyond is answered with a
 /// reason instead of a broken stream.
 const REQUEST_BYTES_MAX: usize = limits::PUBLISH_BATCH_BYTES_MAX + 1024 * 1024;
 
-/// Every service's name, as health knows it; the empty one is the whole node.
-const NAMES: [&str; 10] = [
-    "",
-    PublisherServer::<publisher::Publisher>::NAME,
-    TenantsServer::<tenants::Tenants>::NAME,
-    DestinationsServer::<destinations::Destinations>::NAME,
-    RoutesServer::<routes::Routes>::NAME,
-    EventsServer::<events::Events>::NAME,
-    AttemptsServer::<attempts::Attempts>::NAME,
-    DeadLettersServer::<dead_letters::DeadLetters>::NAME,
-    KindsServer::<kinds::Kinds>::NAME,
-    ClusterServer::<cluster::Cluster>::NAME,
-];
-
-/// All services of `pushrail.v1`, gRPC's own health, and its reflection. They answer as serving until [`Health::stopping`].
-pub async fn router(door: &Door) -> (Routes, Health) {
+/// All services of `pushrail.v1`, gRPC's own health, and its reflection.
+pub(crate) async fn router(door: &Door) -> (Routes, Health) {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let this = Health { reporter };
-    this.say(ServingStatus::Serving).await;
+    let this = Health::new(reporter).await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pushrail_api::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -77,25 +61,6 @@ pub async fn router(door: &Door) -> (Routes, Health) {
         .add_service(KindsServer::new(kinds::Kinds))
         .add_service(ClusterServer::new(cluster::Cluster::new(door)));
     (routes, this)
-}
-
-/// What the node says of its services by `grpc.health.v1`.
-#[derive(Clone, Debug)]
-pub struct Health {
-    reporter: HealthReporter,
-}
-
-impl Health {
-    /// The node is on its way down: balancers send nobody any more.
-    pub async fn stopping(&self) {
-        self.say(ServingStatus::NotServing).await;
-    }
-
-    async fn say(&self, status: ServingStatus) {
-        for name in NAMES {
-            self.reporter.set_service_status(name, status).await;
-        }
-    }
 }
 
 /// A service is a door, and nothing else.

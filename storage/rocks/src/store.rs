@@ -26,6 +26,9 @@ pub struct RocksStore {
     shared: Arc<Shared>,
 }
 
+/// Levels of a family: RocksDB's own number of them.
+const LEVELS: usize = 7;
+
 /// What fills and what stalls, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
@@ -37,6 +40,8 @@ pub struct Properties {
     pub compaction_pending_bytes: u64,
     /// Files of level 0 in the family that has most.
     pub level0_files: u64,
+    /// Files of each level, over all families.
+    pub level_files: [u64; LEVELS],
     /// Bytes of table files that are alive.
     pub table_bytes: u64,
     /// Bytes of blob files that are alive.
@@ -193,9 +198,13 @@ impl RocksStore {
                 self.number(Some(each), names::ESTIMATE_PENDING_COMPACTION_BYTES)?;
             found.table_bytes += self.number(Some(each), names::LIVE_SST_FILES_SIZE)?;
             found.blob_bytes += self.number(Some(each), c"rocksdb.live-blob-file-size")?;
-            found.level0_files = found
-                .level0_files
-                .max(self.number(Some(each), names::num_files_at_level(0))?);
+            for (level, files) in found.level_files.iter_mut().enumerate() {
+                let of_family = self.number(Some(each), names::num_files_at_level(level))?;
+                *files += of_family;
+                if level == 0 {
+                    found.level0_files = found.level0_files.max(of_family);
+                }
+            }
         }
         Ok(found)
     }

@@ -68,13 +68,7 @@ impl Session {
 
     /// Writes bytes to stdout as they are.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
-        let mut out = io::stdout().lock();
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            // Whoever read us has seen enough (`| head`).
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(CliError::failed("write to stdout", error.to_string())),
-            Ok(()) => Ok(()),
-        }
+        write(bytes)
     }
 
     /// Says something beside the data; only where eyes read.
@@ -100,6 +94,17 @@ impl Session {
     /// Says which state an answer reflects.
     pub(super) fn reflects(&self, reflected: &Reflected) {
         self.note(&reflects(reflected));
+    }
+}
+
+/// Writes bytes to stdout as they are, also for verbs that ask no node.
+pub(super) fn write(bytes: &[u8]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // Whoever read us has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(CliError::failed("write to stdout", error.to_string())),
+        Ok(()) => Ok(()),
     }
 }
 

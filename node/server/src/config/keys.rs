@@ -5,16 +5,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::load::ConfigError;
+use crate::config::problem::{ConfigError, Problem};
 use crate::config::units::Rule;
+
+/// Stands where a secret would.
+const MASK: &str = "***";
+/// What the name of a key that holds a secret ends in; `…_file` beside it names a place, and is none.
+const SECRETS: [&str; 5] = ["secret", "token", "password", "credential", "key"];
 
 /// Who gave a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Nobody: the default.
     Default,
-    /// The file.
-    File(PathBuf),
+    /// The file, on this line.
+    File(PathBuf, usize),
     /// An environment variable.
     Environment(String),
     /// The command line.
@@ -27,53 +32,10 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the default"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
             Self::Program => f.write_str("the program"),
-        }
-    }
-}
-
-/// One refused key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Its dotted path.
-    pub key: String,
-    /// What it was set to.
-    pub value: String,
-    /// By whom.
-    pub source: Source,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
-
-/// What is wrong with a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Its value is not allowed.
-    Value {
-        /// What would have been right.
-        allowed: String,
-    },
-    /// There is no such key.
-    Unknown {
-        /// Those that may have been meant: the most similar one, or all.
-        meant: String,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            value,
-            source,
-            fault,
-        } = self;
-        match fault {
-            Fault::Value { allowed } => write!(f, "{key} = `{value}` ({source}): allowed is {allowed}"),
-            Fault::Unknown { meant } => write!(f, "unknown key {key} = `{value}` ({source}); {meant}"),
         }
     }
 }
@@ -85,6 +47,17 @@ pub struct Known {
     pub key: &'static str,
     /// `None`: it has to be given.
     pub default: Option<&'static str>,
+}
+
+/// A known key as it stands in the end; a secret is masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// Its dotted path.
+    pub key: &'static str,
+    /// Its value, as text.
+    pub value: String,
+    /// Who gave it.
+    pub source: Source,
 }
 
 /// Keys given, keys asked for, keys refused.
@@ -119,6 +92,13 @@ impl Keys {
         T: Default,
     {
         self.known.push(Known { key, default: None });
+        if !self.given.contains_key(key) {
+            self.problems.push(Problem::Missing {
+                key,
+                allowed: rule.allowed,
+            });
+            return T::default();
+        }
         self.parse(key, "", rule)
     }
 
@@ -135,48 +115,35 @@ impl Keys {
 
     /// Refuses the value that a key has.
     pub fn refuse(&mut self, key: &str, allowed: &str) {
-        let allowed = allowed.to_owned();
-        self.complain(key, Fault::Value { allowed });
-    }
-
-    fn complain(&mut self, key: &str, fault: Fault) {
-        if self.problems.iter().any(|problem| problem.key == key) {
+        if self.problems.iter().any(|problem| problem.key() == Some(key)) {
             return;
         }
-        let default = self
-            .known
-            .iter()
-            .find(|known| known.key == key)
-            .and_then(|known| known.default)
-            .unwrap_or_default();
-        let (value, source) = self
-            .given
-            .get(key)
-            .cloned()
-            .unwrap_or_else(|| (default.to_owned(), Source::Default));
-        self.problems.push(Problem {
+        let (value, source) = self.present(key);
+        self.problems.push(Problem::Value {
             key: key.to_owned(),
-            value: without_password(&value),
+            value: shown(key, value),
             source,
-            fault,
+            allowed: allowed.to_owned(),
         });
+    }
+
+    /// Notes what is wrong with a source as a whole.
+    pub(crate) fn complain(&mut self, problem: Problem) {
+        self.problems.push(problem);
     }
 
     /// Refuses every key that was given and never asked for.
     pub fn refuse_unknown(&mut self) {
-        let unknown: Vec<String> = self
-            .given
-            .keys()
-            .filter(|key| !self.known.iter().any(|known| known.key == key.as_str()))
-            .cloned()
-            .collect();
-        for key in unknown {
-            let names: Vec<&str> = self.known.iter().map(|known| known.key).collect();
-            let meant = match similar(&key, &names) {
-                Some(name) => format!("did you mean {name}?"),
-                None => format!("there are {}", names.join(", ")),
-            };
-            self.complain(&key, Fault::Unknown { meant });
+        let names: Vec<&'static str> = self.known.iter().map(|known| known.key).collect();
+        for (key, (value, source)) in &self.given {
+            if !names.contains(&key.as_str()) {
+                self.problems.push(Problem::Unknown {
+                    key: key.clone(),
+                    value: shown(key, value.clone()),
+                    source: source.clone(),
+                    names: names.clone(),
+                });
+            }
         }
     }
 
@@ -185,7 +152,7 @@ impl Keys {
         if self.problems.is_empty() {
             return Ok(());
         }
-        Err(ConfigError::Refused {
+        Err(ConfigError {
             problems: std::mem::take(&mut self.problems),
         })
     }
@@ -194,29 +161,49 @@ impl Keys {
     pub fn known(&self) -> &[Known] {
         &self.known
     }
-}
 
-/// The name that was meant: one that differs in a few letters, or else ends as what was given does.
-fn similar<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    let close = |name: &&&str| {
-        let distance = strsim::damerau_levenshtein(given, name);
-        distance * 3 <= given.len().max(name.len())
-    };
-    let nearest = names
-        .iter()
-        .filter(close)
-        .min_by_key(|name| strsim::damerau_levenshtein(given, name));
-    let by_end = || names.iter().find(|name| last(name) == last(given));
-    nearest.or_else(by_end).copied()
-}
-
-/// A value as it may be shown: a user name and a password in a URL are nobody's to read.
-fn without_password(value: &str) -> String {
-    match (value.split_once("://"), value.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        _ => value.to_owned(),
+    /// Every key asked for so far, as it stands.
+    pub fn effective(&self) -> Vec<Effective> {
+        let stands = |known: &Known| {
+            let (value, source) = self.present(known.key);
+            Effective {
+                key: known.key,
+                value: shown(known.key, value),
+                source,
+            }
+        };
+        self.known.iter().map(stands).collect()
     }
+
+    fn present(&self, key: &str) -> (String, Source) {
+        let default = || {
+            let known = self.known.iter().find(|known| known.key == key);
+            known.and_then(|known| known.default).unwrap_or_default()
+        };
+        self.given
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| (default().to_owned(), Source::Default))
+    }
+}
+
+/// A value as it may be shown. A key that nobody knows is masked by the same rule: it may be a secret's, misspelt.
+fn shown(key: &str, value: String) -> String {
+    let name = key.rsplit('.').next().unwrap_or_default();
+    let word = name.rsplit('_').next().unwrap_or_default();
+    if SECRETS.contains(&word) && !value.is_empty() {
+        MASK.to_owned()
+    } else {
+        without_password(value)
+    }
+}
+
+/// A user name and a password in a URL are nobody's to read.
+fn without_password(value: String) -> String {
+    if let (Some((scheme, _)), Some((_, rest))) = (value.split_once("://"), value.rsplit_once('@')) {
+        return format!("{scheme}://…@{rest}");
+    }
+    value
 }
 
 #[cfg(test)]
@@ -224,15 +211,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_met_with_the_one_that_was_meant() {
-        let names = ["delivery.concurrency", "log.level", "listen", "http_listen"];
+    fn a_secret_is_masked_by_the_name_of_its_key() {
+        for (key, masked) in [
+            ("auth.admin_token", true),
+            ("password", true),
+            ("cipher.key", true),
+            ("cipher.key_file", false),
+            ("auth.token_file", false),
+            ("delivery.concurrency", false),
+            ("monkey", false),
+        ] {
+            let value = shown(key, "hidden".to_owned());
 
-        assert_eq!(
-            similar("delivery.concurency", &names),
-            Some("delivery.concurrency")
-        );
-        assert_eq!(similar("concurrency", &names), Some("delivery.concurrency"));
-        assert_eq!(similar("log.levle", &names), Some("log.level"));
-        assert_eq!(similar("colour", &names), None);
+            assert_eq!(value == MASK, masked, "{key}");
+        }
+        assert_eq!(shown("password", String::new()), "", "there is nothing to hide");
     }
 }

@@ -3,46 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::config::keys::{Keys, Problem, Source};
-
-/// The node cannot start with what it was told.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// There is no reading the file.
-    #[error("read configuration {path}")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is not TOML.
-    #[error("configuration {path} is not TOML")]
-    Syntax {
-        /// Which.
-        path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// `--set` without a key.
-    #[error("`--set {given}`: allowed is KEY=VALUE, such as delivery.concurrency=256")]
-    Set {
-        /// What was given.
-        given: String,
-    },
-    /// Keys that are unknown, or have values that are not allowed.
-    #[error("configuration refused:{}", lines(.problems))]
-    Refused {
-        /// Each of them.
-        problems: Vec<Problem>,
-    },
-}
-
-fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
-}
+use crate::config::file;
+use crate::config::keys::{Effective, Keys, Source};
+use crate::config::problem::{ConfigError, Problem};
 
 /// What the command line says of a node.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -90,58 +53,64 @@ pub fn load(
     flags: &Flags,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
+    explained(flags, environment).map(|(config, _)| config)
+}
+
+/// The same, with every key as it stands and whoever gave it.
+pub fn explained(
+    flags: &Flags,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Vec<Effective>), ConfigError> {
     let mut keys = Keys::default();
     // Order: each later source overwrites the earlier ones.
     if let Some(path) = &flags.config {
-        give_file(&mut keys, path)?;
+        give_file(&mut keys, path);
     }
     give_environment(&mut keys, environment);
-    give_flags(&mut keys, flags)?;
-    Config::read(&mut keys)
-}
-
-fn give_file(keys: &mut Keys, path: &Path) -> Result<(), ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let table: toml::Table = text.parse().map_err(|source| ConfigError::Syntax {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
-    for (key, value) in flatten(&table) {
-        keys.give(&key, &value, Source::File(path.to_owned()));
-    }
-    Ok(())
-}
-
-/// Dotted keys, and values as they would stand in the environment.
-pub(crate) fn flatten(table: &toml::Table) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    for (key, value) in table {
-        if let toml::Value::Table(inner) = value {
-            let inner = flatten(inner);
-            out.extend(
-                inner
-                    .into_iter()
-                    .map(|(rest, value)| (format!("{key}.{rest}"), value)),
-            );
-        } else {
-            out.push((key.clone(), as_text(value)));
+    give_flags(&mut keys, flags);
+    let config = Config::read(&mut keys)?;
+    let mut values = keys.effective();
+    // What stands for itself nowhere is shown as what it stands for.
+    for (key, advertised) in [
+        ("advertise", &config.advertise.client),
+        ("peer_advertise", &config.advertise.peer),
+        ("http_advertise", &config.advertise.http),
+    ] {
+        if let Some(empty) = values
+            .iter_mut()
+            .find(|one| one.key == key && one.value.is_empty())
+        {
+            empty.value.clone_from(advertised);
         }
     }
-    out
+    Ok((config, values))
 }
 
-fn as_text(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Array(parts) => parts.iter().map(as_text).collect::<Vec<_>>().join(","),
-        toml::Value::Integer(_)
-        | toml::Value::Float(_)
-        | toml::Value::Boolean(_)
-        | toml::Value::Datetime(_)
-        | toml::Value::Table(_) => value.to_string(),
+fn give_file(keys: &mut Keys, path: &Path) {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            keys.complain(Problem::Unreadable {
+                path: path.to_owned(),
+                why: error.to_string(),
+            });
+            return;
+        }
+    };
+    let (entries, faults) = file::read(&text);
+    for fault in faults {
+        keys.complain(Problem::Syntax {
+            path: path.to_owned(),
+            line: fault.line,
+            why: fault.why,
+        });
+    }
+    for entry in entries {
+        keys.give(
+            &entry.key,
+            &entry.value,
+            Source::File(path.to_owned(), entry.line),
+        );
     }
 }
 
@@ -157,12 +126,14 @@ fn give_environment(keys: &mut Keys, environment: impl Iterator<Item = (String, 
     }
 }
 
-fn give_flags(keys: &mut Keys, flags: &Flags) -> Result<(), ConfigError> {
-    for given in &flags.set {
-        let (key, value) = given
-            .split_once('=')
-            .ok_or_else(|| ConfigError::Set { given: given.clone() })?;
-        keys.give(key.trim(), value.trim(), Source::Flag("--set".to_owned()));
+fn give_flags(keys: &mut Keys, flags: &Flags) {
+    for (at, given) in flags.set.iter().enumerate() {
+        match given.split_once('=') {
+            Some((key, value)) => {
+                keys.give(key.trim(), value.trim(), Source::Flag("--set".to_owned()));
+            }
+            None => keys.complain(Problem::Set { place: at + 1 }),
+        }
     }
     let named = [
         ("node_id", "--node-id", &flags.node_id),
@@ -186,7 +157,6 @@ fn give_flags(keys: &mut Keys, flags: &Flags) -> Result<(), ConfigError> {
             Source::Flag("--insecure-listen".to_owned()),
         );
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use pushrail_model::attempt::Attempt;
 use pushrail_model::command::QueueKey;
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
-use pushrail_model::ids::{AttemptNumber, DeliveryId, Epoch, NodeId};
+use pushrail_model::ids::{AttemptNumber, DeliveryId, Epoch, NodeId, Run};
 use pushrail_model::outcome::{Failure, FailureClass, Outcome};
 use pushrail_model::retry::Jitter;
 use pushrail_model::time::{Span, Timestamp};
@@ -23,7 +23,7 @@ use pushrail_raft::replica::Replica;
 use crate::delivery::gate::Ticket;
 use crate::delivery::links::Links;
 use crate::delivery::verdict::{self, Circumstances};
-use crate::metrics::{ATTEMPT_DURATION_SECONDS, ATTEMPTS_TOTAL};
+use crate::metrics::{ATTEMPT_DURATION_SECONDS, ATTEMPTS_TOTAL, PUBLISH_TO_RECEIVER_SECONDS};
 use crate::send::{GRACE, send};
 
 /// What every attempt of a node needs.
@@ -122,11 +122,13 @@ fn conclude(outfit: &Outfit, job: &Job, start: Timestamp, took: Span, reply: Rep
         Some(adapter) => rules::classify(adapter.spec(), &reply),
         None => Outcome::Failed(rules::unknown_kind()),
     };
-    count(
-        kind.map_or("unknown", |adapter| adapter.spec().kind),
-        &outcome,
-        took,
-    );
+    let name = kind.map_or("unknown", |adapter| adapter.spec().kind);
+    count(name, &outcome, took);
+    // A replay's first attempt comes long after its event, and says nothing of how fast this cluster is.
+    if outcome == Outcome::Delivered && job.due.delivery.run == Run(1) && job.number() == AttemptNumber(1) {
+        let since = start.plus(took).since(job.due.event.accepted);
+        histogram!(PUBLISH_TO_RECEIVER_SECONDS, "kind" => name).record(since.as_duration().as_secs_f64());
+    }
     let mut attempt = Attempt {
         delivery: job.key(),
         place: Some(job.due.delivery.place),

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::door::publish::{Accepted, Incoming};
 use crate::door::refusal::{Refusal, Wrong};
-use crate::metrics::{PUBLISH_ACK_DURATION_SECONDS, PUBLISH_REJECTED_TOTAL};
+use crate::metrics::{PUBLISH_ACK_DURATION_SECONDS, PUBLISH_ACKNOWLEDGED_TOTAL, PUBLISH_REJECTED_TOTAL};
 use crate::services::{service, status};
 
 service!(
@@ -68,7 +68,15 @@ impl Publisher {
         let results = self.door.publish(events).await;
         for result in &results {
             match result {
-                Ok(_) => metrics::histogram!(PUBLISH_ACK_DURATION_SECONDS).record(begun.elapsed()),
+                Ok(accepted) => {
+                    let outcome = if accepted.duplicate {
+                        "duplicate"
+                    } else {
+                        "accepted"
+                    };
+                    metrics::counter!(PUBLISH_ACKNOWLEDGED_TOTAL, "outcome" => outcome).increment(1);
+                    metrics::histogram!(PUBLISH_ACK_DURATION_SECONDS).record(begun.elapsed());
+                }
                 Err(refusal) => {
                     let reason = status::reason(refusal).name;
                     metrics::counter!(PUBLISH_REJECTED_TOTAL, "reason" => reason).increment(1);

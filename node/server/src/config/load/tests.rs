@@ -60,12 +60,16 @@ fn flags_win_over_environment_over_file_over_defaults() {
 fn an_unknown_key_is_refused_with_its_value_its_source_and_what_there_is() {
     let (_dir, path) = file("[delivery]\nconcurency = 10\n");
 
-    let text = refusal(load(&flags(Some(path), &[]), env(&[("PUSHRAIL_LISEN", "x")])));
+    let text = refusal(load(
+        &flags(Some(path.clone()), &[]),
+        env(&[("PUSHRAIL_LISEN", "x")]),
+    ));
 
     assert!(text.contains("delivery.concurency = `10`"), "{text}");
     assert!(text.contains("lisen = `x` (PUSHRAIL_LISEN)"), "{text}");
     assert!(text.contains("did you mean delivery.concurrency?"), "{text}");
     assert!(text.contains("did you mean listen?"), "{text}");
+    assert!(text.contains(&format!("{}:2", path.display())), "{text}");
 }
 
 #[test]
@@ -90,6 +94,10 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         ("egress.proxy=https://proxy.internal:3128", "http://host:port"),
         ("egress.proxy_credentials_file=/x", "nothing where egress.proxy"),
         ("delivery=5", "unknown key"),
+        (
+            "peer_listen=127.0.0.1:7400",
+            "another address than that of listen",
+        ),
     ];
     for (set, allowed) in cases {
         let (key, value) = set.split_once('=').unwrap();
@@ -98,6 +106,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
 
         assert!(text.contains(&format!("{key} = `{value}` (--set)")), "{text}");
         assert!(text.contains(allowed), "{set}: {text}");
+        assert!(text.contains("pushrail config check"), "{text}");
     }
 }
 
@@ -111,6 +120,64 @@ fn a_password_in_a_url_is_refused_and_not_repeated() {
         text.contains("egress.proxy = `http://…@proxy.internal:3128`"),
         "{text}"
     );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let (_dir, path) = file("colour = = 1\n[log]\nformat = \"xml\"\n");
+    let flags = Flags {
+        node_id: None,
+        ..flags(Some(path.clone()), &["nothing", "raft.heartbeat=1"])
+    };
+
+    let text = refusal(load(&flags, env(&[("PUSHRAIL_LISTEN", "here")])));
+
+    for part in [
+        format!("{}:1: not TOML", path.display()),
+        format!("log.format = `xml` ({}:3)", path.display()),
+        "node_id is not given".to_owned(),
+        "listen = `here` (PUSHRAIL_LISTEN)".to_owned(),
+        "--set number 1 has no `=`".to_owned(),
+        "raft.heartbeat = `1` (--set)".to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated() {
+    let text = refusal(load(
+        &flags(None, &["hidden-1"]),
+        env(&[("PUSHRAIL_DB__PASSWORD", "hidden-2")]),
+    ));
+
+    assert!(
+        text.contains("db.password = `***` (PUSHRAIL_DB__PASSWORD)"),
+        "{text}"
+    );
+    assert!(!text.contains("hidden"), "{text}");
+}
+
+#[test]
+fn every_key_is_explained_by_whoever_gave_it() {
+    let (_dir, path) = file("# mine\n[delivery]\nconcurrency = 10\n");
+    let environment = env(&[("PUSHRAIL_LOG__LEVEL", "debug")]);
+
+    let (_, values) = explained(&flags(Some(path.clone()), &["raft.heartbeat=50ms"]), environment).unwrap();
+
+    let of = |key: &str| {
+        let found = values.iter().find(|value| value.key == key).unwrap();
+        (found.value.clone(), found.source.to_string())
+    };
+    let pair = |value: &str, source: &str| (value.to_owned(), source.to_owned());
+    assert_eq!(
+        of("delivery.concurrency"),
+        pair("10", &format!("{}:3", path.display()))
+    );
+    assert_eq!(of("log.level"), pair("debug", "PUSHRAIL_LOG__LEVEL"));
+    assert_eq!(of("raft.heartbeat"), pair("50ms", "--set"));
+    assert_eq!(of("node_id"), pair("1", "--node-id"));
+    assert_eq!(of("log.format"), pair("auto", "the default"));
 }
 
 #[test]
@@ -135,8 +202,8 @@ fn a_node_listens_beyond_loopback_only_when_told_that_this_is_insecure() {
 fn node_id_and_data_dir_have_to_be_given() {
     let text = refusal(load(&Flags::default(), env(&[])));
 
-    assert!(text.contains("node_id = ``"), "{text}");
-    assert!(text.contains("data_dir = ``"), "{text}");
+    assert!(text.contains("node_id is not given"), "{text}");
+    assert!(text.contains("--data-dir, PUSHRAIL_DATA_DIR"), "{text}");
 }
 
 #[test]
@@ -155,7 +222,9 @@ fn a_file_that_is_missing_or_not_toml_is_refused_by_name() {
 fn the_example_file_shows_every_key_with_its_default() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/config/node.toml");
     let text = std::fs::read_to_string(path).unwrap();
-    let shown = flatten(&text.parse().unwrap());
+    let (shown, faults) = file::read(&text);
+    assert_eq!(faults, []);
+    let shown: Vec<(String, String)> = shown.into_iter().map(|one| (one.key, one.value)).collect();
     let mut keys = Keys::default();
     keys.give("node_id", "1", Source::Program);
     keys.give("data_dir", "x", Source::Program);

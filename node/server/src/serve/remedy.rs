@@ -1,0 +1,84 @@
+//! What to do where a node cannot start; beside the error, which says what was tried and what was wrong.
+
+use std::io::{self, ErrorKind};
+
+use pushrail_raft::error::StartError;
+
+use crate::serve::ServeError;
+
+/// What to do.
+pub(super) fn remedy(error: &ServeError) -> String {
+    match error {
+        ServeError::Listen { key, source, .. } => listen(key, source),
+        ServeError::Replica(StartError::Listen { source, .. }) => listen("peer_listen", source),
+        ServeError::Replica(StartError::Directory { source, .. })
+            if source.kind() == ErrorKind::PermissionDenied =>
+        {
+            "let the user that runs the node write there, or set data_dir to a directory of its own".to_owned()
+        }
+        ServeError::Replica(StartError::Directory { .. } | StartError::Refused { .. }) => {
+            "set data_dir to this node's own directory: an empty one for a new node, what it had for an old one"
+                .to_owned()
+        }
+        ServeError::Replica(StartError::State(_) | StartError::Log(_)) => {
+            "look whether the disk is full or failing; remove nothing from data_dir while another node is down"
+                .to_owned()
+        }
+        ServeError::Replica(StartError::Setting(_)) => {
+            "correct it, and ask `pushrail config check` with the same flags".to_owned()
+        }
+        ServeError::Replica(StartError::Core(_)) => {
+            "the lines of the log before this one say what it met".to_owned()
+        }
+        ServeError::Egress(_) => {
+            "let the file hold what it must, readable for the user that runs the node, or name another".to_owned()
+        }
+        ServeError::Net(_) | ServeError::Delivery(_) => {
+            "look whether this machine has memory, threads and open files left (`ulimit -a`)".to_owned()
+        }
+    }
+}
+
+fn listen(key: &str, source: &io::Error) -> String {
+    let kind = source.kind();
+    if kind == ErrorKind::AddrInUse {
+        format!("another process listens there, perhaps this node already: end it, or set another {key}")
+    } else if kind == ErrorKind::AddrNotAvailable {
+        format!(
+            "this machine has no such address: set {key} to one of its own, and what others dial to {}",
+            advertised(key)
+        )
+    } else if kind == ErrorKind::PermissionDenied {
+        format!("set {key} to a port above 1023, or allow the process to take lower ones")
+    } else {
+        format!("set {key} to an address of this machine and a free port")
+    }
+}
+
+fn advertised(key: &str) -> &'static str {
+    match key {
+        "peer_listen" => "peer_advertise",
+        "http_listen" => "http_advertise",
+        _ => "advertise",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_cannot_listen_is_told_which_key_to_set() {
+        let of = |kind: ErrorKind| {
+            remedy(&ServeError::Listen {
+                key: "http_listen",
+                address: ([127, 0, 0, 1], 7402).into(),
+                source: kind.into(),
+            })
+        };
+
+        assert!(of(ErrorKind::AddrInUse).contains("another http_listen"));
+        assert!(of(ErrorKind::AddrNotAvailable).contains("http_advertise"));
+        assert!(of(ErrorKind::PermissionDenied).contains("1023"));
+    }
+}
