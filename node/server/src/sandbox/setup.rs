@@ -42,6 +42,7 @@ pub(super) async fn all(nodes: &[NodePorts; NODES], hooks: &str) -> Result<(), S
         tenant: TENANT.to_owned(),
         description: "The sandbox's own".to_owned(),
         request_id: "sandbox".to_owned(),
+        retention: None,
     };
     there(client.create_tenant(request).await.map(drop))
         .map_err(|error| failed("make the tenant demo", error))?;
