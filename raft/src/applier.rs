@@ -19,6 +19,7 @@ use pushrail_model::command::Hint;
 use pushrail_model::ids::LogIndex;
 use tokio::sync::oneshot;
 
+use crate::error::Failure;
 use crate::metrics::APPLY_DURATION_SECONDS;
 use crate::persist::Persister;
 use crate::state::{self, Progress, State};
@@ -90,7 +91,7 @@ fn serve(state: &State, persister: &Persister, jobs: &Receiver<Job>) {
         metrics::histogram!(APPLY_DURATION_SECONDS).record(began.elapsed());
         match &result {
             Ok(()) => persister.applied(bytes),
-            Err(error) => state.fail(error.to_string()),
+            Err(error) => state.fail(Failure::of_store(error)),
         }
         // The core has gone where nobody takes the result.
         job.done.send(result).ok();
@@ -98,10 +99,10 @@ fn serve(state: &State, persister: &Persister, jobs: &Receiver<Job>) {
 }
 
 fn apply_group(state: &State, group: Group) -> Result<(), StoreError> {
-    if let Some(why) = state.failure().borrow().clone() {
+    if let Some(failure) = state.failure().borrow().clone() {
         return Err(state::io_error(
             "apply an entry".into(),
-            std::io::Error::other(why),
+            std::io::Error::other(failure),
         ));
     }
     let current = state.current();

@@ -41,6 +41,8 @@ pub struct ReplicaConfig {
     /// How far the wall clocks of members may differ: beyond it, a leader whose clock a majority does not share
     /// proposes nothing.
     pub clock_bound: Duration,
+    /// How the state is read through in the background, to find damage that nobody met.
+    pub scrub: ScrubPolicy,
     /// Which peers may be spoken to: all, but in tests of faults.
     pub filter: Arc<dyn PeerFilter>,
 }
@@ -55,7 +57,29 @@ impl ReplicaConfig {
             advertise,
             timings: Timings::default(),
             clock_bound: CLOCK_BOUND,
+            scrub: ScrubPolicy::default(),
             filter: Arc::new(OpenFilter),
+        }
+    }
+}
+
+/// How the state is read through in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScrubPolicy {
+    /// Not at all.
+    Never,
+    /// So many bytes a second, again and again.
+    Paced {
+        /// Bytes a second.
+        bytes_per_second: u64,
+    },
+}
+
+impl Default for ScrubPolicy {
+    /// Gentle: a gigabyte takes a quarter of an hour, and a disk hardly notices.
+    fn default() -> Self {
+        Self::Paced {
+            bytes_per_second: 1024 * 1024,
         }
     }
 }

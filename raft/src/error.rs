@@ -26,6 +26,14 @@ pub enum StartError {
         /// Why, and what to do.
         why: String,
     },
+    /// The data directory does not hold what was written there.
+    #[error("data directory {path}: {why}")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is damaged and where, and what to do.
+        why: String,
+    },
     /// The state could not be opened.
     #[error("open the state")]
     State(#[from] StoreError),
@@ -47,6 +55,79 @@ pub enum StartError {
     /// The consensus core did not start.
     #[error("start the consensus core: {0}")]
     Core(String),
+}
+
+/// What keeps a node from going on, as whoever supervises it should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The disk refused to write, to sync or to read.
+    Disk,
+    /// Bytes on the disk are not what was written.
+    Damage,
+    /// Anything else.
+    Other,
+}
+
+/// A node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    /// What sort of thing it is.
+    pub cause: Cause,
+    /// What happened, with all its causes.
+    pub why: String,
+}
+
+impl Failure {
+    /// Neither the disk nor what lies on it.
+    pub fn other(why: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Other,
+            why: why.into(),
+        }
+    }
+
+    /// The state's.
+    pub(crate) fn of_store(error: &StoreError) -> Self {
+        let cause = match error {
+            StoreError::Io { source, .. } => Cause::of_io(source),
+            StoreError::Damaged { .. } | StoreError::DamagedEntry { .. } => Cause::Damage,
+            StoreError::UnknownCommand { .. } => Cause::Other,
+        };
+        Self {
+            cause,
+            why: in_full(error),
+        }
+    }
+}
+
+impl Cause {
+    /// An error of a file.
+    pub(crate) fn of_io(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::InvalidData {
+            Self::Damage
+        } else {
+            Self::Disk
+        }
+    }
+}
+
+impl StartError {
+    /// What sort of thing it is.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Damaged { .. } => Cause::Damage,
+            Self::Directory { source, .. } | Self::Log(source) => Cause::of_io(source),
+            Self::State(error) => Failure::of_store(error).cause,
+            Self::Refused { .. } | Self::Listen { .. } | Self::Setting(_) | Self::Core(_) => Cause::Other,
+        }
+    }
+}
+
+/// An error and all its causes.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The cluster could not be formed.

@@ -2,9 +2,11 @@
 //!
 //! Invariant: at most one flush is under way; those who come meanwhile are carried by the next one, together and
 //! in order. A lone entry waits for nobody.
-//! Order of locks: the log, then the group. The log's own thread, on which flushes end, takes the group alone.
+//! Order of locks: the log, then the group. The log's own thread, on which flushes end, takes the group alone, and
+//! before that the sealer, which nobody else wants meanwhile.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,10 +14,12 @@ use std::time::Instant;
 use openraft::storage::IOFlushed;
 use raft_log::RaftLog;
 use raft_log::api::raft_log_writer::RaftLogWriter;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use crate::error::{Cause, Failure, in_full};
 use crate::metrics::RAFT_FSYNC_DURATION_SECONDS;
 use crate::record::LogTypes;
+use crate::seal::Sealer;
 use crate::types::{LogId, TypeConfig, Vote};
 use crate::watermark::Watermark;
 
@@ -45,7 +49,11 @@ pub(crate) enum Task {
 /// Those who wait, and what stands between them and the disk.
 pub(crate) struct Group {
     gathered: Mutex<Gathered>,
+    sealer: Mutex<Sealer>,
+    // Where the log ends, in memory or in its files.
+    end: AtomicU64,
     watermark: Watermark,
+    failure: watch::Sender<Option<Failure>>,
     tasks: Sender<Task>,
     chunk_bytes: u64,
     hook: Option<FlushHook>,
@@ -65,13 +73,18 @@ struct Gathered {
 impl Group {
     pub(crate) fn new(
         watermark: Watermark,
+        sealer: Sealer,
+        end: u64,
         tasks: Sender<Task>,
         chunk_bytes: u64,
         hook: Option<FlushHook>,
     ) -> Self {
         Self {
             gathered: Mutex::default(),
+            sealer: Mutex::new(sealer),
+            end: AtomicU64::new(end),
             watermark,
+            failure: watch::Sender::new(None),
             tasks,
             chunk_bytes,
             hook,
@@ -80,6 +93,42 @@ impl Group {
 
     pub(crate) fn watermark(&self) -> &Watermark {
         &self.watermark
+    }
+
+    /// The log ends here now. Order: said before the flush that brings it to disk begins, under the log's lock.
+    pub(crate) fn ends_at(&self, end: u64) {
+        self.end.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Why the log can no longer be used; the process must end.
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
+        self.failure.subscribe()
+    }
+
+    /// The first reason stays. Whoever listens ends the process at once, whatever the core makes of it.
+    pub(crate) fn tell_failure(&self, failure: Failure) {
+        self.failure.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(failure);
+            first
+        });
+    }
+
+    /// What was flushed without a group, when the log is closed.
+    pub(crate) fn seal_all(&self) {
+        let sealed = self.sealer().advance(self.end.load(Ordering::Acquire));
+        let raised = sealed.and_then(|sealed| {
+            self.watermark
+                .raise(self.watermark.era(), None, sealed)
+                .map_err(io::Error::other)
+        });
+        if let Err(error) = raised {
+            tracing::error!(%error, "the log was not sealed when it was closed");
+        }
+    }
+
+    fn sealer(&self) -> MutexGuard<'_, Sealer> {
+        self.sealer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error once a flush has failed: nothing is tried again in place.
@@ -149,6 +198,7 @@ impl Group {
                 waiters,
                 last: log.log_state().last().map(|id| id.0),
                 bytes: log.on_disk_size(),
+                end: self.end.load(Ordering::Acquire),
                 era: self.watermark.era(),
                 began: Instant::now(),
             }),
@@ -179,9 +229,10 @@ impl Group {
     }
 
     fn mark(&self, batch: &FlushBatch) -> io::Result<()> {
-        if let Some(last) = batch.last {
-            self.watermark.raise(batch.era, last).map_err(io::Error::other)?;
-        }
+        let sealed = self.sealer().advance(batch.end)?;
+        self.watermark
+            .raise(batch.era, batch.last, sealed)
+            .map_err(io::Error::other)?;
         for waiter in &batch.waiters {
             if let Waiter::Vote(vote, _) = waiter {
                 self.watermark.raise_vote(*vote).map_err(io::Error::other)?;
@@ -191,8 +242,11 @@ impl Group {
     }
 
     fn fail(&self, error: &io::Error, mut waiters: Vec<Waiter>) {
-        let why = chain(error);
-        tracing::error!(error = %why, "the log could not be brought to disk");
+        let why = format!("the log could not be brought to disk: {}", in_full(error));
+        self.tell_failure(Failure {
+            cause: Cause::Disk,
+            why: why.clone(),
+        });
         {
             let mut gathered = self.lock();
             waiters.append(&mut gathered.waiting);
@@ -222,11 +276,6 @@ fn tell(waiters: Vec<Waiter>, failure: Option<&str>) {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// One flush under way, held by the log's crate until it ends.
 pub(crate) struct Flushing {
     group: Arc<Group>,
@@ -237,6 +286,7 @@ struct FlushBatch {
     waiters: Vec<Waiter>,
     last: Option<LogId>,
     bytes: u64,
+    end: u64,
     era: u64,
     began: Instant,
 }

@@ -12,6 +12,7 @@ use bincode::{Decode, Encode};
 use pushrail_model::ids::{BootId, NodeId};
 
 use crate::error::StartError;
+use crate::seal::Seals;
 use crate::watermark::Watermark;
 
 const LOCK: &str = "LOCK";
@@ -52,10 +53,14 @@ impl DataDir {
             path: root.to_path_buf(),
             why,
         };
+        let damaged = |why: String| StartError::Damaged {
+            path: root.to_path_buf(),
+            why,
+        };
         // What is foreign is left as it was: not even the lock goes into it.
         let foreign = || match first_foreign(root).map_err(io)? {
             Some(foreign) if !root.join(IDENTITY).exists() => Err(refuse(format!(
-                "it holds `{foreign}` but not whose data it is; name an empty directory"
+                "it holds `{foreign}` but no file `{IDENTITY}`, so it is not known whose data it is; name an empty directory"
             ))),
             Some(_) | None => Ok(()),
         };
@@ -75,10 +80,11 @@ impl DataDir {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let found = match read(&root.join(IDENTITY)) {
-            Ok(found) => found.map_err(|why| {
-                refuse(format!(
+            Ok(found) => found.map_err(|why| StartError::Damaged {
+                path: root.to_path_buf(),
+                why: format!(
                     "its file `{IDENTITY}` {why}; remove the directory and let this machine join under a new node id"
-                ))
+                ),
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 foreign()?;
@@ -88,7 +94,7 @@ impl DataDir {
         };
         if found.node != node.0 {
             return Err(refuse(format!(
-                "it belongs to node {}, and this is node {node}",
+                "its file `{IDENTITY}` says that it belongs to node {}, and this is node {node}",
                 found.node
             )));
         }
@@ -102,9 +108,15 @@ impl DataDir {
             identity: found,
             _lock: lock,
         };
-        let parts = [dir.log(), dir.watermark(), dir.state(), dir.snapshots()];
+        let parts = [
+            dir.log(),
+            dir.watermark(),
+            dir.seals(),
+            dir.state(),
+            dir.snapshots(),
+        ];
         if let Some(missing) = parts.iter().find(|part| !part.exists()) {
-            return Err(refuse(format!(
+            return Err(damaged(format!(
                 "{} is missing; put it back, or remove the directory and let this machine join under a new node id",
                 missing.display()
             )));
@@ -131,7 +143,8 @@ impl DataDir {
             for part in [dir.log(), dir.state(), dir.snapshots()] {
                 fs::create_dir_all(part)?;
             }
-            Watermark::create(&dir.watermark()).map_err(io::Error::other)?;
+            Watermark::create(&dir.watermark(), node).map_err(io::Error::other)?;
+            Seals::create(&dir.seals(), node)?;
             File::open(root)?.sync_all()?;
             // The directory's own name must outlive a power cut, too.
             match root.parent() {
@@ -190,6 +203,11 @@ impl DataDir {
     /// Where the log's watermark lies.
     pub(crate) fn watermark(&self) -> PathBuf {
         self.root.join("watermark")
+    }
+
+    /// Where the sums of the log's full files lie.
+    pub(crate) fn seals(&self) -> PathBuf {
+        self.root.join("seals")
     }
 
     /// Where the state lies.
@@ -252,7 +270,8 @@ fn read(path: &Path) -> io::Result<Result<Identity, String>> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Identity, String> {
-    let damaged = || "is damaged".to_owned();
+    // A handful of bytes under one checksum: the place is the whole of them.
+    let damaged = || format!("is damaged in its bytes 0 to {}", bytes.len());
     let (checked, sum) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
     if crc32c::crc32c(checked) != u32::from_le_bytes(*sum) || checked.len() > RECORD_BYTES_MAX {
         return Err(damaged());
@@ -283,7 +302,7 @@ mod tests {
 
     fn refusal(root: &Path, node: u64) -> String {
         match DataDir::open(root, NodeId(node)) {
-            Err(StartError::Refused { why, .. }) => why,
+            Err(StartError::Refused { why, .. } | StartError::Damaged { why, .. }) => why,
             other => panic!("not refused: {other:?}"),
         }
     }
@@ -338,14 +357,14 @@ mod tests {
 
     #[test]
     fn a_directory_without_one_of_its_parts_is_refused() {
-        for part in [IDENTITY, "log", "watermark", "state", "snapshots"] {
+        for part in [IDENTITY, "log", "watermark", "seals", "state", "snapshots"] {
             let (root, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             drop(made(root.path()));
             fs::rename(root.path().join(part), aside.path().join(part)).unwrap();
 
             let why = refusal(root.path(), 1);
 
-            assert!(why.contains("missing") || why.contains("not whose data"), "{why}");
+            assert!(why.contains("missing") || why.contains("whose data"), "{why}");
             fs::rename(aside.path().join(part), root.path().join(part)).unwrap();
             assert!(DataDir::open(root.path(), NodeId(1)).is_ok());
         }

@@ -15,15 +15,20 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use pushrail_model::ids::NodeId;
 use raft_log::RaftLog;
 use raft_log::api::raft_log_writer::RaftLogWriter;
 use raft_log::chunked_wal;
-use tokio::sync::oneshot;
+use raft_log::types::Segment;
+use tokio::sync::{oneshot, watch};
 
+use crate::error::{Cause, Failure};
 use crate::flush::{FlushHook, Group, Task, Waiter};
+use crate::log_check::{self, LogDamage};
 use crate::record::{IdRecord, LogTypes, PayloadRecord, VoteRecord};
+use crate::seal::{Sealer, Seals, SealsError};
 use crate::types::{LogEntry, LogId, TypeConfig, Vote};
-use crate::watermark::{Mark, Watermark, WatermarkError};
+use crate::watermark::{Watermark, WatermarkError};
 
 const MIB: usize = 1024 * 1024;
 /// Bytes of entries read at once, for a peer or for applying: a backlog is never loaded whole.
@@ -34,8 +39,10 @@ const MARK_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the log lies and how much memory it may have.
 #[derive(Clone)]
 pub(crate) struct LogOptions {
+    pub(crate) node: NodeId,
     pub(crate) dir: PathBuf,
     pub(crate) watermark: PathBuf,
+    pub(crate) seals: PathBuf,
     /// Bytes of one file.
     pub(crate) chunk_bytes: usize,
     /// Bytes of entries kept in memory beyond those of the newest file.
@@ -44,10 +51,12 @@ pub(crate) struct LogOptions {
 }
 
 impl LogOptions {
-    pub(crate) fn new(dir: PathBuf, watermark: PathBuf) -> Self {
+    pub(crate) fn new(node: NodeId, dir: PathBuf, watermark: PathBuf, seals: PathBuf) -> Self {
         Self {
+            node,
             dir,
             watermark,
+            seals,
             chunk_bytes: 16 * MIB,
             cache_bytes: 32 * MIB,
             after_flush: None,
@@ -67,6 +76,11 @@ pub(crate) enum LogError {
     },
     #[error(transparent)]
     Watermark(#[from] WatermarkError),
+    #[error(transparent)]
+    Seals(#[from] SealsError),
+    /// A file of it is not what it was.
+    #[error(transparent)]
+    Damage(#[from] LogDamage),
     /// It does not hold what was once on disk.
     #[error("the log in {dir} {lost}: what was acknowledged is gone")]
     Lost { dir: PathBuf, lost: String },
@@ -92,9 +106,9 @@ struct Shared {
 
 impl LogStore {
     /// Opens the log in its directory, which must be there; an empty one is a log without entries. Refuses a log
-    /// that ends below its watermark.
+    /// that does not hold what was once on disk.
     pub(crate) fn open(options: LogOptions) -> Result<Self, LogError> {
-        let watermark = Watermark::open(&options.watermark)?;
+        let watermark = Watermark::open(&options.watermark, options.node)?;
         let failed = |source| LogError::Io {
             dir: options.dir.clone(),
             source,
@@ -112,16 +126,39 @@ impl LogStore {
             log_cache_max_items: None,
             log_cache_capacity: Some(options.cache_bytes),
         };
-        let log = RaftLog::open(Arc::new(config)).map_err(failed)?;
-        if let Some(lost) = lost(&log, &watermark.mark()).map_err(failed)? {
-            return Err(LogError::Lost {
-                dir: options.dir,
-                lost,
+        let config = Arc::new(config);
+        let sealed = watermark.mark().sealed;
+        let seals = Seals::open(&options.seals, options.node, sealed.chunk)?;
+        // Order: before the log is opened, which cuts off what cannot be read at its end.
+        let missing = log_check::check(&config, seals.seals(), &sealed)?;
+        let before = log_check::bytes_in(&options.dir).map_err(failed)?;
+        let log = RaftLog::open(Arc::clone(&config)).map_err(|source| {
+            // The log's crate names a place in the whole log, which helps nobody who has files.
+            log_check::locate(&config).map_or_else(|| failed(source), LogError::Damage)
+        })?;
+        let cut = before.saturating_sub(log_check::bytes_in(&options.dir).map_err(failed)?);
+        if cut > 0 {
+            tracing::warn!(
+                dir = %options.dir.display(),
+                bytes = cut,
+                "the end of the log was torn before it was flushed, and is cut off; nobody was told that it is there"
+            );
+        }
+        if let Some(lost) = log_check::lost(&log, &watermark.mark()).map_err(failed)? {
+            return Err(match missing {
+                Some(path) => LogError::Damage(LogDamage::Missing { path }),
+                None => LogError::Lost {
+                    dir: options.dir,
+                    lost,
+                },
             });
         }
         let (tasks, received) = std::sync::mpsc::channel();
+        let end = log_check::end_in(&options.dir).map_err(failed)?;
         let group = Group::new(
             watermark,
+            Sealer::new(config.wal.clone(), seals, sealed),
+            end,
             tasks.clone(),
             options.chunk_bytes as u64,
             options.after_flush,
@@ -142,6 +179,11 @@ impl LogStore {
                 thread: Mutex::new(Some(thread)),
             }),
         })
+    }
+
+    /// Why the log can no longer be used; the process must end.
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
+        self.group().failure()
     }
 
     /// Bytes of the log on disk.
@@ -167,7 +209,18 @@ impl LogStore {
     }
 
     /// Entries from `start` up to before `end`, no more than fill `bytes`, but one if there is one.
+    ///
+    /// What cannot be read is neither applied nor sent to a peer: the node stops.
     fn entries(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<LogEntry>> {
+        self.read_entries(start, end, bytes).inspect_err(|error| {
+            self.group().tell_failure(Failure {
+                cause: Cause::of_io(error),
+                why: format!("the log could not be read from index {start}: {error}"),
+            });
+        })
+    }
+
+    fn read_entries(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<LogEntry>> {
         if start >= end {
             return Ok(Vec::new());
         }
@@ -222,47 +275,17 @@ impl Shared {
             }
         }
         let mut log = self.write();
+        // What a disk has refused once is not tried again in place.
+        if self.group.check().is_err() {
+            return;
+        }
         let written = log.flush(true, None).and_then(|()| log.wait_worker_idle());
-        if let Err(error) = written {
-            tracing::error!(%error, "the log was not flushed when it was closed");
+        match written {
+            Ok(()) => self.group.seal_all(),
+            Err(error) => tracing::error!(%error, "the log was not flushed when it was closed"),
         }
         self.group.sync_mark();
     }
-}
-
-/// What of the watermark the log does not hold, in words.
-fn lost(log: &RaftLog<LogTypes>, mark: &Mark) -> io::Result<Option<String>> {
-    let state = log.log_state();
-    let vote = state.vote().map(|vote| vote.0);
-    if vote < mark.vote {
-        let (present, wanted) = (words(vote), words(mark.vote));
-        return Ok(Some(format!(
-            "has the vote {present}, and once had {wanted} on disk"
-        )));
-    }
-    let Some(marked) = mark.log else {
-        return Ok(None);
-    };
-    if state
-        .purged()
-        .is_some_and(|purged| purged.0.index >= marked.index)
-    {
-        return Ok(None);
-    }
-    let held = log
-        .read(marked.index, marked.index.saturating_add(1))
-        .next()
-        .transpose()?
-        .map(|(id, _)| id.0);
-    if held == Some(marked) {
-        return Ok(None);
-    }
-    let last = words(state.last().map(|id| id.0));
-    Ok(Some(format!("ends at {last}, and once had {marked} on disk")))
-}
-
-fn words(what: Option<impl std::fmt::Display>) -> String {
-    what.map_or_else(|| "nothing".to_owned(), |what| what.to_string())
 }
 
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
@@ -277,6 +300,11 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
         Bound::Unbounded => u64::MAX,
     };
     (start, end)
+}
+
+/// Where a record that was written ends, counted from the beginning of the whole log.
+fn end_of(written: &Segment) -> u64 {
+    written.offset + written.size
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
@@ -354,7 +382,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let (asked, flushed) = oneshot::channel();
         {
             let mut log = self.write()?;
-            log.save_vote(VoteRecord(*vote))?;
+            let written = log.save_vote(VoteRecord(*vote))?;
+            self.group().ends_at(end_of(&written));
             self.group().flush(&mut log, Waiter::Vote(*vote, asked))?;
         }
         flushed
@@ -372,7 +401,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if state.committed() >= Some(&committed) || state.last() < Some(&committed) {
             return Ok(());
         }
-        log.commit(committed)?;
+        let written = log.commit(committed)?;
+        self.group().ends_at(end_of(&written));
         self.group().write(&mut log)
     }
 
@@ -386,11 +416,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: Send,
     {
         let mut log = self.write()?;
-        log.append(
+        let written = log.append(
             entries
                 .into_iter()
                 .map(|entry| (IdRecord(entry.log_id), PayloadRecord::of(entry.payload))),
         )?;
+        self.group().ends_at(end_of(&written));
         self.group().flush(&mut log, Waiter::Append(callback))
     }
 
@@ -401,13 +432,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         // Order: the watermark first, or a crash in between would look like a lost tail.
         self.group().watermark().lower(last).map_err(io::Error::other)?;
-        log.truncate(last.map_or(0, |id| id.index + 1))?;
+        let written = log.truncate(last.map_or(0, |id| id.index + 1))?;
+        self.group().ends_at(end_of(&written));
         self.group().write(&mut log)
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         let mut log = self.write()?;
-        log.purge(IdRecord(upto))?;
+        let written = log.purge(IdRecord(upto))?;
+        self.group().ends_at(end_of(&written));
         self.group().flush(&mut log, Waiter::Nobody)
     }
 }

@@ -12,6 +12,12 @@ pub const RAFT_APPLIED_LAG_ENTRIES: &str = "pushrail_raft_applied_lag_entries";
 pub const RAFT_LOG_BYTES: &str = "pushrail_raft_log_bytes";
 /// How long one fsync of the log took.
 pub const RAFT_FSYNC_DURATION_SECONDS: &str = "pushrail_raft_fsync_duration_seconds";
+/// Bytes of the state that were read and found whole, in the background.
+pub const SCRUB_BYTES_TOTAL: &str = "pushrail_scrub_bytes_total";
+/// Times that all of the state was read through.
+pub const SCRUB_ROUNDS_TOTAL: &str = "pushrail_scrub_rounds_total";
+/// What part of the state the present round has read.
+pub const SCRUB_PROGRESS_RATIO: &str = "pushrail_scrub_progress_ratio";
 /// How long applying one group of entries took.
 pub const APPLY_DURATION_SECONDS: &str = "pushrail_apply_duration_seconds";
 /// How long this node may still start attempts.

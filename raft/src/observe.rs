@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::error::Failure;
 use crate::grants::Grants;
 use crate::lease::LeaseKeeper;
 use crate::local::DataDir;
@@ -38,7 +39,7 @@ pub(crate) struct Watcher {
     pub(crate) peers: Arc<Peers>,
     pub(crate) lease: Arc<LeaseKeeper>,
     pub(crate) dir: Arc<Mutex<Option<DataDir>>>,
-    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) failed: watch::Sender<Option<Failure>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -72,20 +73,23 @@ impl Watcher {
             if server.changed().await.is_err() {
                 self.grants.resign();
                 self.time.resign();
-                self.fail("the consensus core has ended");
+                self.fail(Failure::other("the consensus core has ended"));
                 return;
             }
         }
     }
 
-    fn fail(&self, why: &str) {
+    /// The first reason stays; but where the log or the state has one, that is the reason whatever the core says.
+    fn fail(&self, failure: Failure) {
         if self.stop.is_cancelled() {
             return;
         }
-        tracing::error!(error = why, "the consensus core has failed");
+        let deeper = self.log.failure().borrow().clone();
+        let deeper = deeper.or_else(|| self.state.failure().borrow().clone());
+        let failure = deeper.unwrap_or(failure);
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
-            failed.get_or_insert_with(|| why.to_owned());
+            failed.get_or_insert(failure);
             first
         });
     }
@@ -95,25 +99,28 @@ impl Watcher {
         let mut tick = tokio::time::interval(SAMPLE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = self.state.failure();
+        let mut log_failure = self.log.failure();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 Ok(()) = failure.changed() => {}
+                Ok(()) = log_failure.changed() => {}
                 () = self.stop.cancelled() => return,
             }
             let core = self.state.raft().metrics().borrow_watched().clone();
-            if let Some(why) = failure.borrow_and_update().clone() {
-                self.fail(&why);
+            let known = log_failure.borrow_and_update().clone();
+            if let Some(failure) = known.or_else(|| failure.borrow_and_update().clone()) {
+                self.fail(failure);
                 return;
             }
             if let Err(fatal) = &core.running_state {
-                self.fail(&fatal.to_string());
+                self.fail(Failure::other(fatal.to_string()));
                 return;
             }
             if self.peers.cluster().is_none()
                 && let Err(why) = self.join()
             {
-                self.fail(&why);
+                self.fail(Failure::other(why));
                 return;
             }
             self.take_figures(&core);

@@ -10,7 +10,7 @@ use pushrail_rocks::Properties;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::ReadError;
+use crate::error::{Failure, ReadError};
 use crate::state::State;
 use crate::types::Raft;
 use crate::view::View;
@@ -34,8 +34,9 @@ impl OwnState {
     /// A view at the present index. One that cannot be made fails the node, and every read of it.
     pub(crate) fn view(&self) -> View {
         self.state.view().unwrap_or_else(|error| {
-            let why = error.to_string();
-            self.state.fail(why.clone());
+            let failure = Failure::of_store(&error);
+            let why = failure.why.clone();
+            self.state.fail(failure);
             View::new(Arc::new(Unreadable { why }), 0, LogIndex(0))
         })
     }
@@ -52,7 +53,7 @@ impl OwnState {
     }
 
     /// Why the state can no longer be trusted or written, once that is so.
-    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
         self.state.failure()
     }
 

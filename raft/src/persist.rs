@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::error::Failure;
 use crate::state::State;
 
 /// When the state is brought to disk.
@@ -91,9 +92,12 @@ fn serve(state: &State, policy: FlushPolicy, applied: &Receiver<usize>) {
 }
 
 fn flush(state: &State) {
+    // What a disk has refused once is not tried again in place.
+    if state.failure().borrow().is_some() {
+        return;
+    }
     if let Err(error) = state.flush() {
-        tracing::error!(%error, "the state could not be brought to disk");
-        state.fail(error.to_string());
+        state.fail(Failure::of_store(&error));
     }
     state.sweep();
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::ReplicaConfig;
-use crate::error::{InitError, ProposeError, ReadError, StartError};
+use crate::error::{Failure, InitError, ProposeError, ReadError, StartError};
 use crate::hints::HintStream;
 use crate::lease::LeaseView;
 use crate::membership;
@@ -204,7 +204,7 @@ impl Replica {
     pub fn status(&self) -> Status {
         let core = self.parts.state.raft().metrics().borrow_watched().clone();
         let index = |id: Option<crate::types::LogId>| LogIndex(id.map_or(0, |id| id.index));
-        let failed = self.parts.failed.borrow().clone();
+        let failed = self.parts.failed.borrow().clone().map(|failure| failure.why);
         Status {
             node: self.parts.node,
             boot: self.parts.boot,
@@ -264,14 +264,14 @@ impl Replica {
         self.parts.state.properties()
     }
 
-    /// Resolves when the consensus core has failed, with the reason: the process must end, non-zero. Never, where
-    /// the replica is stopped in order.
-    pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
+    /// Resolves when the replica cannot go on, with the reason: the process must end, non-zero. Never, where the
+    /// replica is stopped in order.
+    pub fn failed(&self) -> impl Future<Output = Failure> + Send + 'static {
         let mut failed = self.parts.failed.subscribe();
         async move {
             loop {
-                if let Some(why) = failed.borrow_and_update().clone() {
-                    return why;
+                if let Some(failure) = failed.borrow_and_update().clone() {
+                    return failure;
                 }
                 if failed.changed().await.is_err() {
                     return std::future::pending().await;

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::clockwatch::ClockWatch;
 use crate::config::{self, ReplicaConfig};
 use crate::desk::Desk;
-use crate::error::StartError;
+use crate::error::{Failure, StartError};
 use crate::forward::LeaderWays;
 use crate::grants::Grants;
 use crate::hints::HintSender;
@@ -34,7 +34,7 @@ use crate::peers::Peers;
 use crate::propose::{self, DoorHandle};
 use crate::proposer;
 use crate::service::{self, Service};
-use crate::stores::Stores;
+use crate::stores::{self, Stores};
 use crate::timekeeper::Timekeeper;
 use crate::types::Raft;
 
@@ -57,7 +57,7 @@ pub(crate) struct Parts {
     pub(crate) questions: Arc<Questions>,
     pub(crate) door: DoorHandle,
     pub(crate) hints: HintSender,
-    pub(crate) failed: watch::Sender<Option<String>>,
+    pub(crate) failed: watch::Sender<Option<Failure>>,
     dir: Arc<Mutex<Option<DataDir>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -102,7 +102,7 @@ impl Parts {
         let hints = HintSender::default();
         let opened = {
             let (config, hints) = (config.clone(), hints.clone());
-            core.spawn_blocking(move || Stores::open(&config.data_dir, config.node, hints))
+            core.spawn_blocking(move || Stores::open(&config.data_dir, config.node, config.scrub, hints))
                 .await
                 .map_err(|error| StartError::Core(error.to_string()))??
         };
@@ -120,7 +120,15 @@ impl Parts {
             opened.machine,
         )
         .await
-        .map_err(|error| StartError::Core(error.to_string()))?;
+        .map_err(|error| {
+            // What the core could not read as it started, log and state know better.
+            let known = log.failure().borrow().clone();
+            let known = known.or_else(|| opened.state.failure().borrow().clone());
+            match known {
+                Some(failure) => stores::not_started(&config.data_dir, failure),
+                None => StartError::Core(error.to_string()),
+            }
+        })?;
         let state = OwnState::new(raft.clone(), opened.state);
 
         let stop = CancellationToken::new();

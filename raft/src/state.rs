@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use pushrail_machine::store::StoreError;
+use bytes::Bytes;
+use pushrail_machine::store::{KeyRange, Read, StoreError, Table, Visit};
 use pushrail_model::ids::LogIndex;
 use pushrail_rocks::{Properties, RocksOptions, RocksStore};
 use tokio::sync::watch;
 
+use crate::error::Failure;
 use crate::hints::HintSender;
 use crate::types::{LogId, StoredMembership};
 use crate::view::View;
@@ -62,7 +64,7 @@ struct Shared {
     /// Replaced databases that somebody may still look at.
     retired: Mutex<Vec<Arc<Generation>>>,
     progress: watch::Sender<Progress>,
-    failure: watch::Sender<Option<String>>,
+    failure: watch::Sender<Option<Failure>>,
     hints: HintSender,
 }
 
@@ -80,19 +82,19 @@ impl State {
             (None, Standing::Fresh) => 1,
             (None, Standing::Made) => {
                 return Err(io_error(
-                    format!("find out which state in {} is the current one", dir.display()),
-                    io::Error::from(io::ErrorKind::NotFound),
+                    format!("read {}", dir.join(CURRENT).display()),
+                    missing(),
                 ));
             }
         };
         let path = database(dir, number);
         if standing == Standing::Made && !path.is_dir() {
-            return Err(io_error(
-                format!("find the state {}", path.display()),
-                io::Error::from(io::ErrorKind::NotFound),
-            ));
+            return Err(io_error(format!("find the state {}", path.display()), missing()));
         }
-        let store = RocksStore::open(&path, &options)?;
+        let store = match standing {
+            Standing::Fresh => RocksStore::open(&path, &options)?,
+            Standing::Made => RocksStore::open_existing(&path, &options)?,
+        };
         if standing == Standing::Fresh {
             write_current(dir, number)?;
         }
@@ -120,7 +122,11 @@ impl State {
         let rows = self.current().store.view();
         let applied = rows.meta(APPLIED)?.map(decode_id).transpose()?;
         let (term, index) = applied.map_or((0, 0), |id| (id.leader_id.term, id.index));
-        Ok(View::new(Arc::new(rows), term, LogIndex(index)))
+        let watched = Watched {
+            rows,
+            state: self.clone(),
+        };
+        Ok(View::new(Arc::new(watched), term, LogIndex(index)))
     }
 
     /// How far it has come, and when it comes further.
@@ -129,7 +135,7 @@ impl State {
     }
 
     /// Why the state can no longer be trusted or written; the process must end.
-    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
         self.shared.failure.subscribe()
     }
 
@@ -159,14 +165,17 @@ impl State {
     }
 
     /// Says that the node must stop. The first reason stays.
-    pub(crate) fn fail(&self, why: String) {
-        self.shared.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            if first {
-                *failure = Some(why);
-            }
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.shared.failure.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(failure);
             first
         });
+    }
+
+    /// Says so, if it was the state that could not be read or written.
+    pub(crate) fn watch<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.inspect_err(|error| self.fail(Failure::of_store(error)))
     }
 
     /// Where the next generation is to be put together, and its number. What an earlier attempt left is removed.
@@ -182,7 +191,7 @@ impl State {
 
     /// Opens the generation that was put together, and makes it the current one.
     pub(crate) fn switch(&self, number: u64) -> Result<(), StoreError> {
-        let store = RocksStore::open(&database(&self.shared.dir, number), &self.shared.options)?;
+        let store = RocksStore::open_existing(&database(&self.shared.dir, number), &self.shared.options)?;
         let applied = applied(&store)?;
         write_current(&self.shared.dir, number)?;
         let old = self.shared.current.swap(Arc::new(Generation { number, store }));
@@ -233,6 +242,22 @@ impl State {
     }
 }
 
+/// Rows of which none may be unreadable: whoever meets one gets an error, and the node stops.
+struct Watched {
+    rows: pushrail_rocks::View,
+    state: State,
+}
+
+impl Read for Watched {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.state.watch(self.rows.get(table, key))
+    }
+
+    fn scan(&self, table: Table, range: KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.state.watch(self.rows.scan(table, range, visit))
+    }
+}
+
 /// The store's own rows for a commit that ends at `applied`.
 pub(crate) fn meta(applied: &LogId, membership: Option<&StoredMembership>) -> Vec<(&'static [u8], Vec<u8>)> {
     let mut meta = vec![(APPLIED, wire::encode_log_id(applied))];
@@ -274,23 +299,39 @@ fn database(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{PREFIX}{number}"))
 }
 
+/// What was made once and is gone was not lost by this program.
+fn missing() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is missing")
+}
+
+/// What the file `CURRENT` holds: a name, and its checksum, so that no flipped bit names another one.
+fn current_text(number: u64) -> String {
+    let name = format!("{PREFIX}{number}");
+    format!("{name} {:08x}\n", crc32c::crc32c(name.as_bytes()))
+}
+
 /// The number of the current database; `None` where no state was ever made here.
 fn read_current(dir: &Path) -> Result<Option<u64>, StoreError> {
     let path = dir.join(CURRENT);
-    match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim_end()
-            .strip_prefix(PREFIX)
-            .and_then(|number| number.parse().ok())
-            .map(Some)
-            .ok_or_else(|| {
-                io_error(
-                    format!("read {}", path.display()),
-                    io::Error::from(io::ErrorKind::InvalidData),
-                )
-            }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error(format!("read {}", path.display()), error)),
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(format!("read {}", path.display()), error)),
+    };
+    let number = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| text.strip_prefix(PREFIX)?.split_once(' '))
+        .and_then(|(number, _)| number.parse().ok())
+        .filter(|number| current_text(*number).as_bytes() == bytes);
+    match number {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let damaged = io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("its bytes 0 to {} are damaged", bytes.len()),
+            );
+            Err(io_error(format!("read {}", path.display()), damaged))
+        }
     }
 }
 
@@ -299,7 +340,7 @@ fn write_current(dir: &Path, number: u64) -> Result<(), StoreError> {
     let write = || {
         let new = dir.join(format!("{CURRENT}.new"));
         let mut file = File::create(&new)?;
-        writeln!(file, "{PREFIX}{number}")?;
+        file.write_all(current_text(number).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, dir.join(CURRENT))?;
         File::open(dir)?.sync_all()

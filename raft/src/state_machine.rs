@@ -10,8 +10,10 @@ use pushrail_machine::store::StoreError;
 use pushrail_rocks::RocksOptions;
 
 use crate::applier::{Applier, payload_bytes};
+use crate::config::ScrubPolicy;
 use crate::hints::HintSender;
 use crate::persist::{FlushPolicy, Persister};
+use crate::scrub::Scrubber;
 use crate::snapshot::{SnapshotBuilder, SnapshotFiles, SnapshotMeta, Snapshots, on_a_blocking_thread};
 use crate::state::{self, Standing, State};
 use crate::types::{LogId, StoredMembership, TypeConfig};
@@ -26,6 +28,7 @@ pub(crate) struct StateOptions {
     pub(crate) snapshots: PathBuf,
     pub(crate) rocks: RocksOptions,
     pub(crate) flush: FlushPolicy,
+    pub(crate) scrub: ScrubPolicy,
 }
 
 /// The core's handle to the state.
@@ -33,6 +36,8 @@ pub(crate) struct StateMachine {
     applier: Applier,
     state: State,
     snapshots: Snapshots,
+    // Ends with this.
+    _scrub: Option<Scrubber>,
 }
 
 impl StateMachine {
@@ -42,14 +47,16 @@ impl StateMachine {
         let snapshots = Snapshots::open(&options.snapshots)?;
         let start = || {
             let persister = Persister::start(state.clone(), options.flush)?;
-            Applier::start(state.clone(), persister)
+            let scrub = Scrubber::start(state.clone(), options.scrub)?;
+            Ok((Applier::start(state.clone(), persister)?, scrub))
         };
-        let applier =
-            start().map_err(|error| state::io_error("start a thread of the state".into(), error))?;
+        let (applier, scrub) = start()
+            .map_err(|error: io::Error| state::io_error("start a thread of the state".into(), error))?;
         let machine = Self {
             applier,
             state: state.clone(),
             snapshots,
+            _scrub: scrub,
         };
         Ok((machine, state))
     }
@@ -67,7 +74,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 state::membership(&current.store)?,
             ))
         };
-        read().map_err(io::Error::other)
+        self.state.watch(read()).map_err(io::Error::other)
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>

@@ -3,14 +3,18 @@
 use std::io;
 use std::path::Path;
 
+use pushrail_machine::store::StoreError;
 use pushrail_model::ids::NodeId;
 use pushrail_rocks::RocksOptions;
 
-use crate::error::StartError;
+use crate::config::ScrubPolicy;
+use crate::error::{Cause, Failure, StartError, in_full};
 use crate::hints::HintSender;
 use crate::local::DataDir;
+use crate::log_check::LogDamage;
 use crate::log_store::{LogError, LogOptions, LogStore};
 use crate::persist::FlushPolicy;
+use crate::seal::SealsError;
 use crate::state::{Standing, State};
 use crate::state_machine::{StateMachine, StateOptions};
 
@@ -28,10 +32,27 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Opens the data directory `root` of `node`, making it where there is none.
-    pub(crate) fn open(root: &Path, node: NodeId, hints: HintSender) -> Result<Self, StartError> {
+    pub(crate) fn open(
+        root: &Path,
+        node: NodeId,
+        scrub: ScrubPolicy,
+        hints: HintSender,
+    ) -> Result<Self, StartError> {
+        Self::open_with(root, node, scrub, hints, |_| {})
+    }
+
+    /// As [`Stores::open`], with another log: tests want one of many small files.
+    fn open_with(
+        root: &Path,
+        node: NodeId,
+        scrub: ScrubPolicy,
+        hints: HintSender,
+        change: impl FnOnce(&mut LogOptions),
+    ) -> Result<Self, StartError> {
         let mut dir = DataDir::open(root, node)?;
-        let log = LogStore::open(LogOptions::new(dir.log(), dir.watermark()))
-            .map_err(|error| refused(root, error))?;
+        let mut log = LogOptions::new(node, dir.log(), dir.watermark(), dir.seals());
+        change(&mut log);
+        let log = LogStore::open(log).map_err(|error| refused(root, error))?;
         let options = StateOptions {
             dir: dir.state(),
             standing: if dir.is_fresh() {
@@ -42,8 +63,9 @@ impl Stores {
             snapshots: dir.snapshots(),
             rocks: RocksOptions::default(),
             flush: FlushPolicy::default(),
+            scrub,
         };
-        let (machine, state) = StateMachine::open(options, hints)?;
+        let (machine, state) = StateMachine::open(options, hints).map_err(|error| unusable(root, error))?;
         dir.complete()?;
         Ok(Self {
             dir,
@@ -58,25 +80,44 @@ impl Stores {
 fn refused(root: &Path, error: LogError) -> StartError {
     let damaged = match &error {
         LogError::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
-        LogError::Watermark(_) | LogError::Lost { .. } => true,
+        LogError::Damage(LogDamage::Io { .. }) | LogError::Seals(SealsError::Io { .. }) => false,
+        LogError::Watermark(_) | LogError::Seals(_) | LogError::Damage(_) | LogError::Lost { .. } => true,
     };
     if !damaged {
         return StartError::Log(io::Error::other(error));
     }
-    StartError::Refused {
+    damaged_directory(root, &error)
+}
+
+/// A state that cannot be read is no better; what is not damaged may be cured without losing the directory.
+fn unusable(root: &Path, error: StoreError) -> StartError {
+    match Failure::of_store(&error).cause {
+        Cause::Damage => damaged_directory(root, &error),
+        Cause::Disk | Cause::Other => StartError::State(error),
+    }
+}
+
+/// The core met `failure` in log or state while it started.
+pub(crate) fn not_started(root: &Path, failure: Failure) -> StartError {
+    match failure.cause {
+        Cause::Damage => damaged_directory(root, &failure),
+        Cause::Disk => StartError::Log(io::Error::other(failure)),
+        Cause::Other => StartError::Core(failure.why),
+    }
+}
+
+fn damaged_directory(root: &Path, error: &dyn std::error::Error) -> StartError {
+    StartError::Damaged {
         path: root.to_path_buf(),
         why: format!(
             "{}. The other nodes hold what is missing: remove this directory and let this machine join under a \
              new node id",
-            in_full(&error)
+            in_full(error)
         ),
     }
 }
 
-fn in_full(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! How far the log was once on disk: a small file beside it that tells a lost tail from one never written.
 //!
-//! Two slots are written in turn, so that a torn write leaves the other. It is written after every flush of the
-//! log, and synced by its owner now and then; before the log is truncated it is lowered and synced.
+//! Two slots are written in turn, each within one sector, which a disk writes whole or not at all: so one that is
+//! neither empty nor whole is damage. It is written after every flush of the log, and synced by its owner now and
+//! then; before the log is truncated it is lowered and synced.
 //! Invariant: what it names has been fsynced in the log, and was not truncated since.
 
 use std::fs::{File, OpenOptions};
@@ -10,13 +11,18 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::types::{LeaderId, LogId, Vote};
+use pushrail_model::ids::NodeId;
 
-const MAGIC: [u8; 4] = *b"PRWM";
-const VERSION: u8 = 1;
+use crate::seal::Sealed;
+use crate::types::{LogId, Vote};
+use crate::watermark::slot::{SLOT_BYTES, Slot, Unreadable};
+
+mod slot;
+
 /// The slots lie in different blocks of the file system.
 const SLOT_OFFSETS: [u64; 2] = [0, 4096];
-const SLOT_BYTES: usize = 64;
+/// The second slot, which is the first one written, ends the file.
+const FILE_BYTES: usize = 4096 + SLOT_BYTES;
 
 /// What was once on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub(crate) struct Mark {
     pub(crate) log: Option<LogId>,
     /// The last vote.
     pub(crate) vote: Option<Vote>,
+    /// The bytes of the newest file.
+    pub(crate) sealed: Sealed,
 }
 
 /// The watermark could not be read or written.
@@ -38,9 +46,15 @@ pub(crate) enum WatermarkError {
         #[source]
         source: io::Error,
     },
-    /// Neither slot is whole.
-    #[error("the log's watermark {path} is damaged")]
-    Damaged { path: PathBuf },
+    /// It does not hold what was written.
+    #[error("the log's watermark {path} is damaged at byte {offset}")]
+    Damaged { path: PathBuf, offset: u64 },
+    /// Another version of this program wrote it.
+    #[error("the log's watermark {path} is of version {version}, which this version does not read")]
+    Version { path: PathBuf, version: u8 },
+    /// It was another node's.
+    #[error("the log's watermark {path} belongs to node {found}")]
+    Foreign { path: PathBuf, found: NodeId },
 }
 
 /// The open file.
@@ -48,6 +62,7 @@ pub(crate) enum WatermarkError {
 pub(crate) struct Watermark {
     file: File,
     path: PathBuf,
+    node: NodeId,
     inner: Mutex<Inner>,
 }
 
@@ -63,14 +78,19 @@ struct Inner {
 
 impl Watermark {
     /// Makes the file of an empty log. Syncing the directory is the caller's.
-    pub(crate) fn create(path: &Path) -> Result<(), WatermarkError> {
+    pub(crate) fn create(path: &Path, node: NodeId) -> Result<(), WatermarkError> {
         let write = || {
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(true)
                 .open(path)?;
-            file.write_all_at(&encode(1, &Mark::default()), SLOT_OFFSETS[1])?;
+            let first = Slot {
+                sequence: 1,
+                node,
+                mark: Mark::default(),
+            };
+            file.write_all_at(&first.encode(), SLOT_OFFSETS[1])?;
             file.sync_all()
         };
         write().map_err(|source| WatermarkError::Io {
@@ -80,35 +100,31 @@ impl Watermark {
         })
     }
 
-    /// Opens the file and reads its mark.
-    pub(crate) fn open(path: &Path) -> Result<Self, WatermarkError> {
+    /// Opens the file of `node` and reads its mark. Every byte of it is checked.
+    pub(crate) fn open(path: &Path, node: NodeId) -> Result<Self, WatermarkError> {
         let read = || {
             let file = OpenOptions::new().read(true).write(true).open(path)?;
-            let mut found = None;
-            for offset in SLOT_OFFSETS {
-                let mut slot = [0; SLOT_BYTES];
-                match file.read_exact_at(&mut slot, offset) {
-                    Ok(()) => found = found.max_by_sequence(decode(&slot)),
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok((file, found))
+            Ok::<_, io::Error>((file, std::fs::read(path)?))
         };
-        let (file, found) = read().map_err(|source| WatermarkError::Io {
+        let (file, bytes) = read().map_err(|source| WatermarkError::Io {
             what: "open",
             path: path.to_path_buf(),
             source,
         })?;
-        let (sequence, mark) = found.ok_or_else(|| WatermarkError::Damaged {
-            path: path.to_path_buf(),
-        })?;
+        let newest = newest(path, &bytes)?;
+        if newest.node != node {
+            return Err(WatermarkError::Foreign {
+                path: path.to_path_buf(),
+                found: newest.node,
+            });
+        }
         Ok(Self {
             file,
             path: path.to_path_buf(),
+            node,
             inner: Mutex::new(Inner {
-                sequence,
-                mark,
+                sequence: newest.sequence,
+                mark: newest.mark,
                 era: 0,
                 unsynced: false,
             }),
@@ -126,15 +142,22 @@ impl Watermark {
     }
 
     /// The log is on disk up to here, by a flush that began in `era`. Not synced.
-    pub(crate) fn raise(&self, era: u64, log: LogId) -> Result<(), WatermarkError> {
+    pub(crate) fn raise(&self, era: u64, log: Option<LogId>, sealed: Sealed) -> Result<(), WatermarkError> {
         let mut inner = self.lock();
-        if inner.era != era || inner.mark.log >= Some(log) {
-            return Ok(());
-        }
+        // Files only grow, so that their bytes are there whatever was cut since; an entry may not be.
+        let log = if inner.era == era {
+            inner.mark.log.max(log)
+        } else {
+            inner.mark.log
+        };
         let mark = Mark {
-            log: Some(log),
+            log,
+            sealed,
             ..inner.mark
         };
+        if mark == inner.mark {
+            return Ok(());
+        }
         self.write(&mut inner, mark)
     }
 
@@ -168,9 +191,13 @@ impl Watermark {
 
     fn write(&self, inner: &mut Inner, mark: Mark) -> Result<(), WatermarkError> {
         let sequence = inner.sequence + 1;
-        let offset = SLOT_OFFSETS[usize::from(sequence % 2 == 1)];
+        let slot = Slot {
+            sequence,
+            node: self.node,
+            mark,
+        };
         self.file
-            .write_all_at(&encode(sequence, &mark), offset)
+            .write_all_at(&slot.encode(), SLOT_OFFSETS[place_of(sequence)])
             .map_err(|source| self.failed("write", source))?;
         inner.sequence = sequence;
         inner.mark = mark;
@@ -201,79 +228,56 @@ impl Watermark {
     }
 }
 
-trait Newest {
-    fn max_by_sequence(self, other: Self) -> Self;
+/// In which of the two slots a mark of this number lies.
+fn place_of(sequence: u64) -> usize {
+    usize::from(sequence % 2 == 1)
 }
 
-impl Newest for Option<(u64, Mark)> {
-    fn max_by_sequence(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(one), Some(two)) => Some(if one.0 >= two.0 { one } else { two }),
-            (one, two) => one.or(two),
+/// The slot that was written last, if all that the file holds is what was written.
+fn newest(path: &Path, bytes: &[u8]) -> Result<Slot, WatermarkError> {
+    let damaged = |offset: usize| WatermarkError::Damaged {
+        path: path.to_path_buf(),
+        offset: offset as u64,
+    };
+    let version = |version| WatermarkError::Version {
+        path: path.to_path_buf(),
+        version,
+    };
+    // The first version had shorter slots.
+    if bytes.get(4096..4101) == Some(b"PRWM\x01") {
+        return Err(version(1));
+    }
+    if bytes.len() != FILE_BYTES {
+        return Err(damaged(bytes.len().min(FILE_BYTES)));
+    }
+    let between = SLOT_BYTES..4096;
+    if let Some(at) = bytes[between].iter().position(|byte| *byte != 0) {
+        return Err(damaged(SLOT_BYTES + at));
+    }
+    let mut found: Option<Slot> = None;
+    for (place, offset) in [0, 4096].into_iter().enumerate() {
+        let slot = bytes[offset..].first_chunk().ok_or_else(|| damaged(offset))?;
+        match Slot::decode(slot) {
+            Ok(None) => {}
+            Ok(Some(slot)) if place_of(slot.sequence) != place => return Err(damaged(offset)),
+            Ok(Some(slot)) => {
+                found = found
+                    .filter(|other| other.sequence > slot.sequence)
+                    .or(Some(slot));
+            }
+            Err(Unreadable::Damaged) => return Err(damaged(offset)),
+            Err(Unreadable::Version(found)) => return Err(version(found)),
         }
     }
-}
-
-/// Magic, version, what is there, sequence, log id, vote, checksum.
-fn encode(sequence: u64, mark: &Mark) -> [u8; SLOT_BYTES] {
-    let mut slot = [0; SLOT_BYTES];
-    slot[..4].copy_from_slice(&MAGIC);
-    slot[4] = VERSION;
-    slot[5] = u8::from(mark.log.is_some());
-    slot[6] = u8::from(mark.vote.is_some());
-    slot[7] = u8::from(mark.vote.is_some_and(|vote| vote.committed));
-    let log = |of: fn(LogId) -> u64| mark.log.map_or(0, of);
-    let vote = |of: fn(Vote) -> u64| mark.vote.map_or(0, of);
-    let numbers = [
-        sequence,
-        log(|id| id.leader_id.term),
-        log(|id| id.leader_id.node_id),
-        log(|id| id.index),
-        vote(|vote| vote.leader_id.term),
-        vote(|vote| vote.leader_id.node_id),
-    ];
-    for (place, number) in slot[8..56].chunks_exact_mut(8).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    let sum = crc32c::crc32c(&slot[..60]);
-    slot[60..].copy_from_slice(&sum.to_le_bytes());
-    slot
-}
-
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(u64, Mark)> {
-    let (checked, sum) = slot.split_last_chunk::<4>()?;
-    if crc32c::crc32c(checked) != u32::from_le_bytes(*sum) || checked[..4] != MAGIC || checked[4] != VERSION {
-        return None;
-    }
-    let mut numbers = checked[8..56].chunks_exact(8).filter_map(|number| {
-        let bytes: [u8; 8] = number.try_into().ok()?;
-        Some(u64::from_le_bytes(bytes))
-    });
-    let sequence = numbers.next()?;
-    let log = LogId {
-        leader_id: LeaderId {
-            term: numbers.next()?,
-            node_id: numbers.next()?,
-        },
-        index: numbers.next()?,
-    };
-    let vote = Vote {
-        leader_id: LeaderId {
-            term: numbers.next()?,
-            node_id: numbers.next()?,
-        },
-        committed: checked[7] == 1,
-    };
-    let mark = Mark {
-        log: (checked[5] == 1).then_some(log),
-        vote: (checked[6] == 1).then_some(vote),
-    };
-    Some((sequence, mark))
+    found.ok_or_else(|| damaged(0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::LeaderId;
+
+    const NODE: NodeId = NodeId(4);
 
     fn id(term: u64, index: u64) -> LogId {
         LogId {
@@ -285,62 +289,81 @@ mod tests {
     fn fresh() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("watermark");
-        Watermark::create(&path).unwrap();
+        Watermark::create(&path, NODE).unwrap();
         (dir, path)
     }
 
     #[test]
     fn what_was_written_last_is_read_back() {
         let (_dir, path) = fresh();
-        let mark = Watermark::open(&path).unwrap();
+        let mark = Watermark::open(&path, NODE).unwrap();
         assert_eq!(mark.mark(), Mark::default());
 
         let vote = Vote {
             leader_id: LeaderId { term: 2, node_id: 3 },
             committed: true,
         };
-        mark.raise(0, id(1, 7)).unwrap();
+        mark.raise(0, Some(id(1, 7)), Sealed::default()).unwrap();
         mark.raise_vote(vote).unwrap();
-        mark.raise(0, id(2, 8)).unwrap();
+        let sealed = Sealed {
+            chunk: 5,
+            upto: 77,
+            sum: 9,
+        };
+        mark.raise(0, Some(id(2, 8)), sealed).unwrap();
 
         let expected = Mark {
             log: Some(id(2, 8)),
             vote: Some(vote),
+            sealed,
         };
-        assert_eq!(Watermark::open(&path).unwrap().mark(), expected);
+        assert_eq!(Watermark::open(&path, NODE).unwrap().mark(), expected);
     }
 
     #[test]
-    fn a_torn_slot_leaves_the_one_before() {
+    fn every_flipped_bit_is_found_and_so_is_every_cut() {
         let (_dir, path) = fresh();
-        let mark = Watermark::open(&path).unwrap();
-        mark.raise(0, id(1, 7)).unwrap();
-        mark.raise(0, id(1, 8)).unwrap();
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let mark = Watermark::open(&path, NODE).unwrap();
+        mark.raise(0, Some(id(1, 7)), Sealed::default()).unwrap();
+        mark.raise(0, Some(id(1, 8)), Sealed::default()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
 
-        // The second raising was the third write, so it lies in the second slot.
-        file.write_all_at(&[0xff; 20], SLOT_OFFSETS[1] + 30).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(newest(&path, &flipped).is_err(), "bit {bit}");
+        }
+        for length in 0..whole.len() {
+            let refused = newest(&path, &whole[..length]);
+            assert!(matches!(refused, Err(WatermarkError::Damaged { .. })), "{length}");
+        }
+        assert_eq!(newest(&path, &whole).unwrap().mark.log, Some(id(1, 8)));
+    }
 
-        assert_eq!(Watermark::open(&path).unwrap().mark().log, Some(id(1, 7)));
-        file.write_all_at(&[0xff; 20], SLOT_OFFSETS[0] + 30).unwrap();
+    #[test]
+    fn another_nodes_is_refused() {
+        let (_dir, path) = fresh();
+
+        let refused = Watermark::open(&path, NodeId(5));
+
         assert!(matches!(
-            Watermark::open(&path),
-            Err(WatermarkError::Damaged { .. })
+            refused,
+            Err(WatermarkError::Foreign { found: NODE, .. })
         ));
     }
 
     #[test]
     fn a_flush_that_began_before_a_lowering_does_not_raise_it_again() {
         let (_dir, path) = fresh();
-        let mark = Watermark::open(&path).unwrap();
-        mark.raise(0, id(1, 9)).unwrap();
+        let mark = Watermark::open(&path, NODE).unwrap();
+        mark.raise(0, Some(id(1, 9)), Sealed::default()).unwrap();
         let before = mark.era();
 
         mark.lower(Some(id(1, 5))).unwrap();
-        mark.raise(before, id(1, 10)).unwrap();
+        mark.raise(before, Some(id(1, 10)), Sealed::default()).unwrap();
 
         assert_eq!(mark.mark().log, Some(id(1, 5)));
-        mark.raise(mark.era(), id(2, 6)).unwrap();
+        mark.raise(mark.era(), Some(id(2, 6)), Sealed::default()).unwrap();
         assert_eq!(mark.mark().log, Some(id(2, 6)));
     }
 }

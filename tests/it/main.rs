@@ -5,6 +5,8 @@
 mod cli;
 mod clocks;
 mod crash;
+mod damage;
+mod disk;
 mod failures;
 mod fairness;
 mod follower;

@@ -61,6 +61,7 @@ pub(crate) async fn same_state_everywhere(cluster: &mut Cluster) {
 /// The directory of the present database, which a file beside it names.
 fn state_of(data: &Path) -> PathBuf {
     let state = data.join("state");
-    let name = fs::read_to_string(state.join("CURRENT")).unwrap();
-    state.join(name.trim_end())
+    let text = fs::read_to_string(state.join("CURRENT")).unwrap();
+    // Its name, then a checksum.
+    state.join(text.split_whitespace().next().unwrap())
 }

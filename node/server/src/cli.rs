@@ -39,7 +39,7 @@ use crate::sandbox;
 #[command(name = "pushrail", version, propagate_version = true)]
 #[command(after_help = "\
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 unavailable, 7 partly done,
-124 time-out, 130 interrupted.")]
+124 time-out, 130 interrupted; of `serve` also 65: data on the disk are damaged, 74: the disk failed.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -50,6 +50,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// How nodes agree.
     pub raft: RaftConfig,
+    /// How the state is kept.
+    pub state: StateConfig,
     /// How the process ends.
     pub shutdown: ShutdownConfig,
 }
@@ -121,6 +123,13 @@ pub struct RaftConfig {
     pub clock_bound: Duration,
 }
 
+/// How the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    /// How fast it is read through in the background, to find damage that nobody met; 0: not at all.
+    pub scrub_bytes_per_second: usize,
+}
+
 /// How the process ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownConfig {
@@ -186,6 +195,13 @@ impl Config {
             election_max: keys.take("raft.election_max", "900ms", units::duration("30ms", "60s")),
             clock_bound: keys.take("raft.clock_bound", "10s", units::duration("1s", "1h")),
         };
+        let state = StateConfig {
+            scrub_bytes_per_second: keys.take(
+                "state.scrub_bytes_per_second",
+                "1MiB",
+                units::size(0, 1 << 30),
+            ),
+        };
         let shutdown = ShutdownConfig {
             limit: keys.take("shutdown.limit", "25s", units::duration("0s", "10m")),
         };
@@ -206,6 +222,7 @@ impl Config {
             delivery,
             egress,
             raft,
+            state,
             shutdown,
         };
         keys.refuse_unknown();

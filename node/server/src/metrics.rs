@@ -257,6 +257,24 @@ pub const ALL: &[Figure] = &[
         "how long applying one group of entries took",
     ),
     figure(
+        raft::SCRUB_BYTES_TOTAL,
+        Sort::Counter,
+        &[],
+        "bytes of the state that were read and found whole, in the background",
+    ),
+    figure(
+        raft::SCRUB_ROUNDS_TOTAL,
+        Sort::Counter,
+        &[],
+        "times that all of the state was read through; what it finds damaged stops the node",
+    ),
+    figure(
+        raft::SCRUB_PROGRESS_RATIO,
+        Sort::Gauge,
+        &[],
+        "what part of the state the present round has read, 0 to 1",
+    ),
+    figure(
         raft::PROPOSE_DURATION_SECONDS,
         Sort::Histogram,
         &[],

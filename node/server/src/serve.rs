@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use pushrail_adapters::net::{Names, Net, NetConfig, NetError};
 use pushrail_raft::clock::{Clock, SystemClock};
-use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, Timings};
-use pushrail_raft::error::StartError;
+use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, ScrubPolicy, Timings};
+use pushrail_raft::error::{Failure, StartError};
 use pushrail_raft::replica::Replica;
 use pushrail_raft::types::NodeAddresses;
 use tokio::net::TcpListener;
@@ -36,8 +36,12 @@ use crate::shards::balancer;
 use crate::telemetry::{self, chain};
 use crate::{housekeeping, metrics, services, upkeep};
 
+mod exit;
+
 /// For requests of callers under way when the node stops: longer than any answer takes.
 const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
+/// For the replica to say what ended another part of the node.
+const SAME_MOMENT: Duration = Duration::from_millis(500);
 /// For the last questions of operators.
 const HTTP_LIMIT: Duration = Duration::from_secs(1);
 
@@ -187,6 +191,12 @@ fn replica_config(config: &Config, peers: Arc<dyn PeerFilter>) -> ReplicaConfig 
             election_max: config.raft.election_max,
         },
         clock_bound: config.raft.clock_bound,
+        scrub: match config.state.scrub_bytes_per_second {
+            0 => ScrubPolicy::Never,
+            bytes => ScrubPolicy::Paced {
+                bytes_per_second: bytes as u64,
+            },
+        },
         filter: peers,
         ..ReplicaConfig::new(config.node_id, data_dir, config.peer_listen, advertise)
     }
@@ -259,10 +269,12 @@ impl Running {
     }
 
     /// Resolves when the node cannot go on, with the reason: it must be dropped, and its process end non-zero.
-    pub async fn failed(&mut self) -> String {
+    pub async fn failed(&mut self) -> Failure {
         let replica = self.replica.failed();
-        tokio::select! {
-            why = replica => format!("the replica failed: {why}"),
+        let failure = tokio::select! {
+            // Where several end at once, the replica knows why.
+            biased;
+            failure = replica => return failure,
             why = self.delivery.failed() => format!("delivery failed: {why}"),
             ended = &mut self.balancer => match ended {
                 Ok(why) => format!("balancing failed: {why}"),
@@ -272,7 +284,11 @@ impl Running {
                 Ok(why) => format!("upkeep failed: {why}"),
                 Err(error) => format!("upkeep failed inside: {error}"),
             },
-        }
+        };
+        // What ended them may be the store, of which the replica hears in the same moment.
+        timeout(SAME_MOMENT, self.replica.failed())
+            .await
+            .unwrap_or_else(|_| Failure::other(failure))
     }
 
     /// Stops in order: no new callers, no new attempts, what came back on record, the state on disk.
@@ -344,14 +360,21 @@ async fn run(config: Config) -> ExitCode {
     let mut running = match started {
         Ok(running) => running,
         Err(error) => {
+            let code = match &error {
+                ServeError::Replica(error) => exit::code(error.cause()),
+                ServeError::Listen { .. }
+                | ServeError::Net(_)
+                | ServeError::Egress(_)
+                | ServeError::Delivery(_) => ExitCode::FAILURE,
+            };
             error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");
-            return ExitCode::FAILURE;
+            return code;
         }
     };
     tokio::select! {
-        why = running.failed() => {
-            error!(%why, "node failed, ending the process");
-            return ExitCode::FAILURE;
+        failure = running.failed() => {
+            error!(why = %failure, "{}", exit::words(failure.cause));
+            return exit::code(failure.cause);
         }
         () = asked() => {}
     }

@@ -15,9 +15,11 @@ use pushrail_model::ids::{BatchNumber, BootId, LogIndex, NodeId};
 use pushrail_model::time::Timestamp;
 
 use super::*;
+use crate::config::ScrubPolicy;
 use crate::flush::FlushHook;
 use crate::hints::HintSender;
 use crate::log_store::{LogOptions, LogStore};
+use crate::seal::Seals;
 use crate::types::{LeaderId, LogEntry, Payload};
 use crate::watermark::Watermark;
 
@@ -32,8 +34,10 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Rea
         let watermark = root.path().join("watermark");
         let log = root.path().join("log");
         fs::create_dir(&log).unwrap();
-        Watermark::create(&watermark).unwrap();
-        let mut options = LogOptions::new(log, watermark);
+        let (node, seals) = (NodeId(1), root.path().join("seals"));
+        Watermark::create(&watermark, node).unwrap();
+        Seals::create(&seals, node).unwrap();
+        let mut options = LogOptions::new(node, log, watermark, seals);
         options.after_flush = self.after_flush.clone();
         let log = LogStore::open(options).unwrap();
         let (machine, _) = machine(root.path());
@@ -52,6 +56,7 @@ fn machine(root: &Path) -> (StateMachine, State) {
         snapshots: root.join("snapshots"),
         rocks: RocksOptions::default(),
         flush: FlushPolicy::default(),
+        scrub: ScrubPolicy::Never,
     };
     fs::create_dir_all(&options.dir).unwrap();
     fs::create_dir_all(&options.snapshots).unwrap();
@@ -166,6 +171,7 @@ async fn the_state_is_brought_to_disk_once_enough_was_applied() {
             bytes: 1,
             age: Duration::from_secs(3600),
         },
+        scrub: ScrubPolicy::Never,
     };
     fs::create_dir(&options.dir).unwrap();
     fs::create_dir(&options.snapshots).unwrap();

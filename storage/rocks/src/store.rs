@@ -60,12 +60,28 @@ impl RocksStore {
     /// Opens the database in `path`; creates it where there is none.
     pub fn open(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
         let shared = Shared::new(options);
-        let db = DB::open_cf_descriptors(
-            &layout::database(options, &shared),
-            path,
-            layout::families(options, &shared),
-        )
-        .map_err(store_error(format!("open the state in {}", path.display())))?;
+        Self::open_as(path, options, shared, |_| {})
+    }
+
+    /// Opens the database in `path`, which must be there: one that lost its own `CURRENT` is not begun anew.
+    pub fn open_existing(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
+        let shared = Shared::new(options);
+        Self::open_as(path, options, shared, |database| {
+            database.create_if_missing(false);
+            database.create_missing_column_families(false);
+        })
+    }
+
+    fn open_as(
+        path: &Path,
+        options: &RocksOptions,
+        shared: Shared,
+        change: impl FnOnce(&mut Options),
+    ) -> Result<Self, StoreError> {
+        let mut database = layout::database(options, &shared);
+        change(&mut database);
+        let db = DB::open_cf_descriptors(&database, path, layout::families(options, &shared))
+            .map_err(store_error(format!("open the state in {}", path.display())))?;
         db.set_options_cf(family(&db, Family::Queue), &QUEUE_DYNAMIC)
             .map_err(store_error("tune the queue's column family"))?;
         Ok(Self {
@@ -91,6 +107,10 @@ impl RocksStore {
             db: Arc::new(db),
             shared: Arc::new(shared),
         })
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
     }
 
     /// Where it lies.

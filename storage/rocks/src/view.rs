@@ -9,7 +9,7 @@ use pushrail_machine::store::{Direction, KeyRange, Read, StoreError, Table, Visi
 use rocksdb::{ColumnFamily, DB, ReadOptions};
 use self_cell::self_cell;
 
-use crate::error::store_error;
+use crate::error::read_error;
 use crate::layout::{Family, META, place};
 
 type Snapshot<'a> = rocksdb::Snapshot<'a>;
@@ -91,7 +91,7 @@ pub(crate) fn stored_key(first: u8, key: &[u8]) -> Vec<u8> {
 pub(crate) fn get_meta(db: &DB, key: &[u8], options: ReadOptions) -> Result<Option<Bytes>, StoreError> {
     let found = db
         .get_pinned_cf_opt(family(db, Family::Config), stored_key(META, key), &options)
-        .map_err(store_error("read a row of the store's own"))?;
+        .map_err(read_error(db.path(), "read a row of the store's own"))?;
     Ok(found.map(|value| Bytes::copy_from_slice(&value)))
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn get(
     let (lies, first) = place(table);
     let found = db
         .get_pinned_cf_opt(family(db, lies), stored_key(first, key), &options)
-        .map_err(store_error(format!("read a row of {table:?}")))?;
+        .map_err(read_error(db.path(), format!("read a row of {table:?}")))?;
     Ok(found.map(|value| Bytes::copy_from_slice(&value)))
 }
 
@@ -144,5 +144,6 @@ pub(crate) fn scan(
             Direction::Descending => rows.prev(),
         }
     }
-    rows.status().map_err(store_error(format!("scan {table:?}")))
+    rows.status()
+        .map_err(read_error(db.path(), format!("scan {table:?}")))
 }

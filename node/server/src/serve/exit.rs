@@ -1,0 +1,33 @@
+//! How a node's process ends where it cannot go on, as whoever supervises it learns it: beside 0, 1 (failed) and 2 (a
+//! wrong configuration) two codes as sysexits.h numbers them.
+
+use std::process::ExitCode;
+
+use pushrail_raft::error::Cause;
+
+/// Bytes on the disk are not what was written: the node will not start again on this directory.
+const DAMAGE: u8 = 65;
+/// The disk refused to write, to sync or to read: somebody should look at it first.
+const DISK: u8 = 74;
+
+pub(super) fn code(cause: Cause) -> ExitCode {
+    match cause {
+        Cause::Disk => ExitCode::from(DISK),
+        Cause::Damage => ExitCode::from(DAMAGE),
+        Cause::Other => ExitCode::FAILURE,
+    }
+}
+
+/// What the process log says, and what to do.
+pub(super) fn words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Disk => {
+            "the disk failed, ending the process: look after the disk before this node is started again"
+        }
+        Cause::Damage => {
+            "data of this node are damaged, ending the process: the other nodes hold what is missing; remove its data \
+             directory and let this machine join under a new node id"
+        }
+        Cause::Other => "node failed, ending the process",
+    }
+}
