@@ -142,7 +142,10 @@ impl Links {
 
     async fn carry(mut self, near: TcpStream, caller: SocketAddr) {
         // Off the runtime: all of /proc is read, and other links would wait for it.
-        let Ok(from) = tokio::task::spawn_blocking(move || process_at(caller)).await else {
+        let Ok(here) = near.local_addr() else {
+            return;
+        };
+        let Ok(from) = tokio::task::spawn_blocking(move || process_at(caller, here)).await else {
             return;
         };
         self.open(from).await;

@@ -86,14 +86,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone)]
 struct Sender {
     caller: SocketAddr,
+    called: Option<SocketAddr>,
     process: Arc<OnceCell<Option<u32>>>,
 }
 
 impl Sender {
     async fn process(&self) -> Option<u32> {
-        let caller = self.caller;
+        let (caller, called) = (self.caller, self.called);
         let look = || async move {
-            tokio::task::spawn_blocking(move || process_at(caller))
+            tokio::task::spawn_blocking(move || process_at(caller, called?))
                 .await
                 .expect("a look into /proc does not panic")
         };
@@ -124,6 +125,7 @@ impl Connected<IncomingStream<'_, Prompt>> for Sender {
     fn connect_info(stream: IncomingStream<'_, Prompt>) -> Self {
         Self {
             caller: *stream.remote_addr(),
+            called: stream.io().local_addr().ok(),
             process: Arc::default(),
         }
     }

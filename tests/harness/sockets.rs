@@ -5,16 +5,17 @@ use std::fs;
 use std::net::SocketAddr;
 
 /// The kernel's table is read piece by piece while it changes, and may miss a line: it is read again a few times.
-const LOOKS: usize = 5;
+const LOOKS: usize = 20;
 
 /// What the kernel's table gives for a socket that its process has left: closed, or gone with its process.
 const LEFT: &str = "0";
 
-/// The process that holds the socket bound to `address`, or `None` if there is none that we may see. Reads much of
-/// /proc: not for a thread that others wait for.
-pub fn process_at(address: SocketAddr) -> Option<u32> {
+/// The process that holds the near end of the connection from `near` to `far`, or `None` if there is none that we
+/// may see. Both ends are needed: a port may serve several connections at once. Reads much of /proc: not for a
+/// thread that others wait for.
+pub fn process_at(near: SocketAddr, far: SocketAddr) -> Option<u32> {
     for _ in 0..LOOKS {
-        match socket_at(address).as_deref() {
+        match socket_of(near, far).as_deref() {
             Some(LEFT) => return None,
             Some(inode) => {
                 if let Some(pid) = holder(&format!("socket:[{inode}]")) {
@@ -27,20 +28,22 @@ pub fn process_at(address: SocketAddr) -> Option<u32> {
     None
 }
 
-fn socket_at(address: SocketAddr) -> Option<String> {
+fn socket_of(near: SocketAddr, far: SocketAddr) -> Option<String> {
+    let (near, far) = (in_the_table(near)?, in_the_table(far)?);
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields.get(1)? == &near && fields.get(2)? == &far;
+        is_it.then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
+    })
+}
+
+fn in_the_table(address: SocketAddr) -> Option<String> {
     let SocketAddr::V4(address) = address else {
         return None;
     };
-    let wanted = format!(
-        "{:08X}:{:04X}",
-        u32::from_le_bytes(address.ip().octets()),
-        address.port()
-    );
-    let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_whitespace();
-        (fields.nth(1)? == wanted).then(|| fields.nth(7).map(str::to_owned))?
-    })
+    let ip = u32::from_le_bytes(address.ip().octets());
+    Some(format!("{ip:08X}:{:04X}", address.port()))
 }
 
 fn holder(socket: &str) -> Option<u32> {
@@ -70,8 +73,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _caller = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
 
-        let (_accepted, caller) = listener.accept().unwrap();
+        let (accepted, caller) = listener.accept().unwrap();
 
-        assert_eq!(process_at(caller), Some(std::process::id()));
+        assert_eq!(
+            process_at(caller, accepted.local_addr().unwrap()),
+            Some(std::process::id())
+        );
     }
 }

@@ -204,7 +204,7 @@ impl World {
     /// Resolves when a node cannot go on.
     async fn failed(&mut self) -> String {
         let watched = self.nodes.iter_mut().map(|node| Box::pin(node.failed()));
-        select_all(watched).await.0
+        select_all(watched).await.0.why
     }
 
     async fn stop(self) {

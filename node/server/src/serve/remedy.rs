@@ -20,6 +20,9 @@ pub(super) fn remedy(error: &ServeError) -> String {
             "set data_dir to this node's own directory: an empty one for a new node, what it had for an old one"
                 .to_owned()
         }
+        ServeError::Replica(StartError::Damaged { .. }) => {
+            "do what the error says; the other nodes go on meanwhile, and nothing of data_dir is changed".to_owned()
+        }
         ServeError::Replica(StartError::State(_) | StartError::Log(_)) => {
             "look whether the disk is full or failing; remove nothing from data_dir while another node is down"
                 .to_owned()
