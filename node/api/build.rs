@@ -7,13 +7,14 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "pushrail/v1/types.proto",
     "pushrail/v1/publisher.proto",
     "pushrail/v1/tenants.proto",
     "pushrail/v1/destinations.proto",
     "pushrail/v1/routes.proto",
     "pushrail/v1/events.proto",
+    "pushrail/v1/deliveries.proto",
     "pushrail/v1/attempts.proto",
     "pushrail/v1/dead_letters.proto",
     "pushrail/v1/kinds.proto",

@@ -180,6 +180,7 @@ impl Audit {
                 v1::DeliveryState::Dead => self.count_dead(&one.event, delivery, explained),
                 v1::DeliveryState::Scheduled
                 | v1::DeliveryState::Expired
+                | v1::DeliveryState::Discarded
                 | v1::DeliveryState::Unspecified => {
                     self.faults
                         .push(format!("{} to {of:?} is {:?}", one.event, delivery.state()));

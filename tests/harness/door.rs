@@ -7,6 +7,7 @@ use pushrail_api::v1;
 use pushrail_api::v1::attempts_client::AttemptsClient;
 use pushrail_api::v1::cluster_client::ClusterClient;
 use pushrail_api::v1::dead_letters_client::DeadLettersClient;
+use pushrail_api::v1::deliveries_client::DeliveriesClient;
 use pushrail_api::v1::destinations_client::DestinationsClient;
 use pushrail_api::v1::events_client::EventsClient;
 use pushrail_api::v1::publisher_client::PublisherClient;
@@ -113,6 +114,11 @@ impl Door {
     /// Its `Attempts`.
     pub fn attempts(&self) -> AttemptsClient<Channel> {
         AttemptsClient::new(self.channel.clone())
+    }
+
+    /// Its `Deliveries`.
+    pub fn deliveries(&self) -> DeliveriesClient<Channel> {
+        DeliveriesClient::new(self.channel.clone())
     }
 
     /// Its `DeadLetters`.
@@ -259,6 +265,36 @@ impl Door {
             .into_inner())
     }
 
+    /// A job over dead letters, as all that was acknowledged before leaves it.
+    pub async fn job(&self, tenant: &str, job: &str) -> Result<v1::DeadLetterJob, Status> {
+        let request = v1::GetDeadLetterJobRequest {
+            tenant: tenant.to_owned(),
+            job: job.to_owned(),
+            consistency: Some(linearizable()),
+        };
+        let found = self.dead_letters().get_job(request).await?.into_inner().job;
+        found.ok_or_else(|| Status::internal("an answer without a job"))
+    }
+
+    /// Begins a job over all that is dead at a destination; a repeat of it under the same id is harmless.
+    pub async fn start_job(
+        &self,
+        tenant: &str,
+        destination: &str,
+        kind: v1::DeadLetterJobKind,
+        request_id: &str,
+    ) -> Result<v1::DeadLetterJob, Status> {
+        let request = v1::StartDeadLetterJobRequest {
+            tenant: tenant.to_owned(),
+            kind: i32::from(kind),
+            destination: destination.to_owned(),
+            cause: i32::from(v1::Cause::Unspecified),
+            request_id: request_id.to_owned(),
+        };
+        let started = self.dead_letters().start_job(request).await?.into_inner().job;
+        started.ok_or_else(|| Status::internal("an answer without a job"))
+    }
+
     /// A page of dead letters of one destination.
     pub async fn dead_letters_of(
         &self,
@@ -269,8 +305,8 @@ impl Door {
             tenant: tenant.to_owned(),
             destination: destination.to_owned(),
             page_size: 1000,
-            page_token: String::new(),
             consistency: Some(linearizable()),
+            ..Default::default()
         };
         Ok(self.dead_letters().list(request).await?.into_inner().dead_letters)
     }

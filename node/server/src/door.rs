@@ -1,6 +1,7 @@
 //! The door: what a caller asks is checked here, decided here, and only then becomes a command. `services/` calls it;
 //! it knows no protobuf.
 
+pub(crate) mod dead_letters;
 pub(crate) mod log;
 pub(crate) mod pack;
 pub(crate) mod prepare;

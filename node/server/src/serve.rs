@@ -105,6 +105,7 @@ pub struct Running {
     balancer: JoinHandle<String>,
     upkeep: JoinHandle<String>,
     housekeeping: JoinHandle<()>,
+    dead_letters: JoinHandle<String>,
     callers: Listener,
     operators: Listener,
 }
@@ -143,6 +144,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
     let upkeep = tokio::spawn(upkeep::run(replica.clone()));
     let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
+    let dead_letters = tokio::spawn(upkeep::dead_letters::run(replica.clone()));
     let limits = DoorLimits {
         payload_bytes_max: config.publish.payload_bytes_max,
     };
@@ -172,6 +174,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         balancer,
         upkeep,
         housekeeping,
+        dead_letters,
         callers,
         operators,
     })
@@ -284,6 +287,10 @@ impl Running {
                 Ok(why) => format!("upkeep failed: {why}"),
                 Err(error) => format!("upkeep failed inside: {error}"),
             },
+            ended = &mut self.dead_letters => match ended {
+                Ok(why) => format!("jobs over dead letters failed: {why}"),
+                Err(error) => format!("jobs over dead letters failed inside: {error}"),
+            },
         };
         // What ended them may be the store, of which the replica hears in the same moment.
         timeout(SAME_MOMENT, self.replica.failed())
@@ -306,6 +313,7 @@ impl Running {
         self.balancer.abort();
         self.upkeep.abort();
         self.housekeeping.abort();
+        self.dead_letters.abort();
         self.replica.stop().await;
         self.operators.stop(HTTP_LIMIT).await;
         info!(node = %self.config.node_id, "node stopped");

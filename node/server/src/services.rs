@@ -8,9 +8,11 @@ mod attempts;
 mod cluster;
 mod convert;
 mod dead_letters;
+mod deliveries;
 mod destination_test;
 mod destinations;
 mod events;
+mod filter;
 mod kinds;
 mod page;
 mod publisher;
@@ -21,6 +23,7 @@ mod tenants;
 use pushrail_api::v1::attempts_server::AttemptsServer;
 use pushrail_api::v1::cluster_server::ClusterServer;
 use pushrail_api::v1::dead_letters_server::DeadLettersServer;
+use pushrail_api::v1::deliveries_server::DeliveriesServer;
 use pushrail_api::v1::destinations_server::DestinationsServer;
 use pushrail_api::v1::events_server::EventsServer;
 use pushrail_api::v1::kinds_server::KindsServer;
@@ -58,6 +61,7 @@ pub(crate) async fn router(door: &Door) -> (Routes, Health) {
         .add_service(EventsServer::new(events::Events::new(door)))
         .add_service(AttemptsServer::new(attempts::Attempts::new(door)))
         .add_service(DeadLettersServer::new(dead_letters::DeadLetters::new(door)))
+        .add_service(DeliveriesServer::new(deliveries::Deliveries::new(door)))
         .add_service(KindsServer::new(kinds::Kinds))
         .add_service(ClusterServer::new(cluster::Cluster::new(door)));
     (routes, this)

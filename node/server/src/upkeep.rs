@@ -4,6 +4,7 @@
 
 mod buckets;
 mod carried;
+pub(crate) mod dead_letters;
 mod events;
 mod letters;
 

@@ -3,7 +3,11 @@
 //! Invariant: a rejected command has written nothing; handlers check before they write.
 
 mod accept_events;
+mod advance_job;
 mod assign_shards;
+mod cancel_job;
+mod count_causes;
+mod discard_dead_letters;
 mod drop_buckets;
 mod drop_carried;
 mod drop_events;
@@ -15,6 +19,7 @@ mod put_tenant;
 mod record_attempts;
 mod release_shards;
 mod set_destination_state;
+mod start_job;
 mod start_replay;
 
 use pushrail_model::command::{Command, Entry};
@@ -78,5 +83,10 @@ fn handle(context: &mut Context<'_, '_>, command: &Command) -> Result<Response, 
         Command::ExpireDeadLetters(command) => expire_dead_letters::handle(context, command),
         Command::DropEvents(command) => drop_events::handle(context, command),
         Command::DropCarried(command) => drop_carried::handle(context, command),
+        Command::DiscardDeadLetters(command) => discard_dead_letters::handle(context, command),
+        Command::StartJob(command) => start_job::handle(context, command),
+        Command::AdvanceJob(command) => advance_job::handle(context, command),
+        Command::CancelJob(command) => cancel_job::handle(context, command),
+        Command::CountCauses(command) => count_causes::handle(context, command),
     }
 }

@@ -9,6 +9,7 @@ mod destination;
 mod entry;
 mod error;
 mod event;
+mod job;
 mod proto;
 mod record;
 mod tenant;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pushrail_model::command::{Hint, QueueKey};
+use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{DestinationNo, Epoch, EventSeq, LogIndex, TenantNo};
 use pushrail_model::retention::Retention;
@@ -12,9 +13,11 @@ use pushrail_model::shard::{Ownership, Partition, ShardId};
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::{Span, Timestamp};
 
-use crate::keys::{AssignmentKey, DestinationKey, TenantKey};
+use crate::keys::{AssignmentKey, CauseCountingKey, ClockKey, DestinationKey, Key, TenantKey};
 use crate::store::StoreError;
-use crate::tables;
+use crate::tables::cluster::Clock;
+use crate::tables::counts::CauseCounting;
+use crate::tables::{self, damaged};
 use crate::tally::Tally;
 use crate::txn::Txn;
 
@@ -56,6 +59,7 @@ pub(crate) struct Context<'t, 'b> {
     /// What the entry adds to the counters; written by `lifecycle` alone.
     pub(crate) tally: Tally,
     events: u32,
+    counting: Option<CauseCounting>,
     terms: BTreeMap<(Partition, TenantNo), Option<Terms>>,
     lanes: BTreeMap<(Partition, TenantNo, DestinationNo), Option<Lane>>,
     epochs: BTreeMap<ShardId, Epoch>,
@@ -73,6 +77,7 @@ impl<'t, 'b> Context<'t, 'b> {
             now,
             tally: Tally::default(),
             events: 0,
+            counting: None,
             terms: BTreeMap::new(),
             lanes: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -80,6 +85,27 @@ impl<'t, 'b> Context<'t, 'b> {
             changed: BTreeSet::new(),
             moved: BTreeSet::new(),
         }
+    }
+
+    /// Lets the state's clock move on by its smallest step: what happens from now on happened later than all before.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.now.plus(Span(1));
+        tables::put(self.txn, &ClockKey {}, &Clock(self.now));
+    }
+
+    /// How far the dead letters have been counted by their causes.
+    pub(crate) fn counting(&mut self) -> Result<&CauseCounting, StoreError> {
+        let known = match self.counting.take() {
+            Some(known) => known,
+            None => tables::get(self.txn, &CauseCountingKey {})?.unwrap_or_default(),
+        };
+        Ok(self.counting.insert(known))
+    }
+
+    /// Writes how far the dead letters have been counted.
+    pub(crate) fn put_counting(&mut self, counting: CauseCounting) {
+        tables::put(self.txn, &CauseCountingKey {}, &counting);
+        self.counting = Some(counting);
     }
 
     /// The place of the next event of this entry.
@@ -136,6 +162,20 @@ impl<'t, 'b> Context<'t, 'b> {
         let lane = row.map(|destination| self.lane_of(tenant, &destination));
         self.lanes.insert((partition, tenant, destination), lane);
         Ok(lane)
+    }
+
+    /// The lane of a delivery that stands: its destination must be there.
+    pub(crate) fn lane_of_delivery(&mut self, key: &DeliveryKey) -> Result<Lane, StoreError> {
+        let lane = self.lane(key.partition, key.tenant, key.destination)?;
+        lane.ok_or_else(|| {
+            let place = DestinationKey {
+                partition: key.partition,
+                tenant: key.tenant,
+                destination: key.destination,
+            };
+            let what = "a delivery stands without its destination";
+            damaged(DestinationKey::TABLE, &place.encode(), what)
+        })
     }
 
     /// The present epoch of a shard; 0 where it never had an owner.

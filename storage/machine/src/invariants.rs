@@ -1,5 +1,7 @@
 //! What must hold of every state and across every entry, looked for by tests after each. Slow: it reads all.
 
+mod dead_letters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -77,7 +79,9 @@ impl Check {
         self.events(read)?;
         self.attempts(read)?;
         self.idempotency(read)?;
-        self.doors(read)
+        self.doors(read)?;
+        dead_letters::causes(read, &mut self.wrong)?;
+        dead_letters::jobs(read, &mut self.wrong)
     }
 
     /// Names lead to what bears them; tenants count what they have. Gives each destination's shard.
@@ -177,6 +181,7 @@ impl Check {
                     letters.insert(letter);
                     counts.dead += 1;
                 }
+                DeliveryState::Discarded { .. } => counts.discarded += 1,
             }
             self.needed(read, &key, &delivery)?;
             self.marks(read, &key, &delivery)?;
@@ -384,6 +389,8 @@ fn with_rows(counts: DestinationCounts) -> DestinationCounts {
     DestinationCounts {
         delivered: counts.delivered.saturating_sub(counts.delivered_dropped),
         expired: counts.expired.saturating_sub(counts.expired_dropped),
+        discarded: counts.discarded.saturating_sub(counts.discarded_dropped),
+        discarded_dropped: 0,
         delivered_dropped: 0,
         expired_dropped: 0,
         ..counts

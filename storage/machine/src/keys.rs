@@ -8,10 +8,11 @@ use pushrail_model::attempt::Attempt;
 use pushrail_model::command::QueueKey;
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::{
-    AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventId, EventSeq, NodeId,
-    RouteId, Run, TenantId, TenantNo,
+    AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventId, EventSeq, JobNo,
+    NodeId, RouteId, Run, TenantId, TenantNo,
 };
 use pushrail_model::limits;
+use pushrail_model::outcome::Cause;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::time::Timestamp;
 
@@ -216,6 +217,28 @@ key!(
     }
 );
 
+key!(
+    /// How far the dead letters have been counted by their causes.
+    Meta, CauseCountingKey {} tag 20
+);
+key!(
+    /// How many dead letters of a destination failed of a cause.
+    CauseCounts, CauseCountKey {
+        partition: Partition,
+        tenant: TenantNo,
+        destination: DestinationNo,
+        cause: Cause,
+    }
+);
+key!(
+    /// A job over dead letters.
+    Jobs, JobKey { partition: Partition, tenant: TenantNo, job: JobNo }
+);
+key!(
+    /// The same job, while it runs.
+    RunningJobs, RunningJobKey { partition: Partition, tenant: TenantNo, job: JobNo }
+);
+
 impl KeptKeyKey {
     /// The row by which it is found when its time is over.
     pub(crate) fn expiry(&self, accepted: Timestamp) -> KeptKeyExpiryKey {
@@ -286,6 +309,29 @@ impl DeadLetterKey {
     }
 }
 
+impl CauseCountKey {
+    /// The counter of a destination's dead letters of one cause.
+    pub(crate) fn of(letter: &DeadLetterKey, cause: Cause) -> Self {
+        Self {
+            partition: letter.partition,
+            tenant: letter.tenant,
+            destination: letter.destination,
+            cause,
+        }
+    }
+}
+
+impl JobKey {
+    /// The mark that stands while it runs.
+    pub(crate) fn running(&self) -> RunningJobKey {
+        RunningJobKey {
+            partition: self.partition,
+            tenant: self.tenant,
+            job: self.job,
+        }
+    }
+}
+
 impl AttemptKey {
     /// The identity of an attempt. Its day and start are those it reports itself, so that a repeat finds it.
     pub(crate) fn of(attempt: &Attempt) -> Self {
@@ -310,6 +356,23 @@ impl AttemptKey {
             tenant: self.tenant,
             start: self.start,
             destination: self.destination,
+            seq: self.seq,
+            run: self.run,
+            number: self.number,
+            epoch: self.epoch,
+        }
+    }
+}
+
+impl AttemptByTenantKey {
+    /// The row that it leads to.
+    pub(crate) fn attempt(&self) -> AttemptKey {
+        AttemptKey {
+            day: self.day,
+            partition: self.partition,
+            tenant: self.tenant,
+            destination: self.destination,
+            start: self.start,
             seq: self.seq,
             run: self.run,
             number: self.number,

@@ -21,6 +21,7 @@ mod attempts;
 mod context;
 mod doors;
 mod forget;
+mod jobs;
 mod keeping;
 mod keys;
 mod lifecycle;

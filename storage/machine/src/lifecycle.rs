@@ -1,6 +1,6 @@
 //! The life of a delivery: the only writer of deliveries and of what hangs on them (due rows, dead letters and
-//! their expiry, counters), but for `forget`, which ends them. Called by the handlers that accept, record, replay
-//! and expire.
+//! their expiry, counters), but for `forget`, which ends them. Called by the handlers that accept, record,
+//! replay, discard and expire.
 //! Invariant: a scheduled delivery has exactly one due row, a dead one exactly one dead letter, any other neither.
 
 use pushrail_model::attempt::Attempt;
@@ -12,8 +12,9 @@ use pushrail_model::time::{Span, Timestamp};
 use pushrail_model::verdict::DeathReason;
 
 use crate::context::{Context, Lane};
-use crate::keys::{DeadLetterKey, DueKey};
-use crate::tables;
+use crate::keys::{CauseCountKey, DeadLetterKey, DueKey, Key};
+use crate::store::StoreError;
+use crate::tables::{self, damaged};
 
 /// A delivery begins: due at once, in its first run.
 pub(crate) fn begin(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, place: u16) {
@@ -26,17 +27,24 @@ pub(crate) fn begin(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey
         held_before: lane.held,
         retries_max: 0,
         marks: Vec::new(),
+        discarded_by: String::new(),
     };
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
 }
 
 /// The receiver took it.
-pub(crate) fn settle(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, mut delivery: Delivery) {
-    leave(context, lane, key, &delivery);
+pub(crate) fn settle(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
+    mut delivery: Delivery,
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
     delivery.state = DeliveryState::Delivered { at: context.now };
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
+    Ok(())
 }
 
 /// It will be tried again at `due`.
@@ -46,11 +54,12 @@ pub(crate) fn schedule(
     key: &DeliveryKey,
     mut delivery: Delivery,
     due: Timestamp,
-) {
-    leave(context, lane, key, &delivery);
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
     delivery.state = DeliveryState::Scheduled { due };
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
+    Ok(())
 }
 
 /// It is given up after `last`, and lies in the dead-letter queue from now on.
@@ -61,9 +70,9 @@ pub(crate) fn bury(
     mut delivery: Delivery,
     reason: DeathReason,
     last: &Attempt,
-) {
+) -> Result<(), StoreError> {
     let died = context.now;
-    leave(context, lane, key, &delivery);
+    leave(context, lane, key, &delivery)?;
     delivery.state = DeliveryState::Dead { at: died, reason };
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
@@ -84,6 +93,27 @@ pub(crate) fn bury(
     let letter_key = DeadLetterKey::of(key, died);
     tables::put(context.txn, &letter_key, &letter);
     tables::mark(context.txn, &letter_key.expiry());
+    if context.counting()?.holds(&letter_key.encode()) {
+        let counter = CauseCountKey::of(&letter_key, letter.cause);
+        context.tally.letter_enters(counter);
+    }
+    Ok(())
+}
+
+/// Somebody gives it up: it is never tried again, and its attempts stay on record.
+pub(crate) fn discard(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
+    mut delivery: Delivery,
+    actor: &str,
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
+    delivery.state = DeliveryState::Discarded { at: context.now };
+    actor.clone_into(&mut delivery.discarded_by);
+    enter(context, lane, key, &delivery);
+    tables::put(context.txn, key, &delivery);
+    Ok(())
 }
 
 /// Nobody has dealt with it in time: it leaves the dead-letter queue for good.
@@ -94,8 +124,8 @@ pub(crate) fn expire(
     mut delivery: Delivery,
     died: Timestamp,
     reason: DeathReason,
-) {
-    leave(context, lane, key, &delivery);
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
     delivery.state = DeliveryState::Expired {
         at: context.now,
         died,
@@ -103,6 +133,7 @@ pub(crate) fn expire(
     };
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
+    Ok(())
 }
 
 /// It runs again from the start: due at once, with attempts and window of its own.
@@ -111,8 +142,8 @@ pub(crate) fn run_again(
     lane: Lane,
     key: &DeliveryKey,
     mut delivery: Delivery,
-) {
-    leave(context, lane, key, &delivery);
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
     delivery.state = DeliveryState::Scheduled { due: context.now };
     delivery.run = Run(delivery.run.0 + 1);
     delivery.attempts_made = 0;
@@ -121,6 +152,7 @@ pub(crate) fn run_again(
     delivery.retries_max = 0;
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
+    Ok(())
 }
 
 /// Nothing moves, but it remembers an attempt that came late.
@@ -142,7 +174,12 @@ fn enter(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, delivery:
     }
 }
 
-fn leave(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, delivery: &Delivery) {
+fn leave(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
+    delivery: &Delivery,
+) -> Result<(), StoreError> {
     context.tally.leaves(lane.queue.shard, key, delivery.state);
     match delivery.state {
         DeliveryState::Scheduled { due } => {
@@ -150,9 +187,29 @@ fn leave(context: &mut Context<'_, '_>, lane: Lane, key: &DeliveryKey, delivery:
         }
         DeliveryState::Dead { at, .. } => {
             let letter = DeadLetterKey::of(key, at);
+            uncount(context, &letter)?;
             tables::delete(context.txn, &letter.expiry());
             tables::delete(context.txn, &letter);
         }
-        DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } => {}
+        DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } | DeliveryState::Discarded { .. } => {
+        }
     }
+    Ok(())
+}
+
+/// Takes a dead letter off the counter of its cause, if it was ever counted there.
+fn uncount(context: &mut Context<'_, '_>, key: &DeadLetterKey) -> Result<(), StoreError> {
+    let bytes = key.encode();
+    if !context.counting()?.holds(&bytes) {
+        return Ok(());
+    }
+    let Some(letter) = tables::get(context.txn, key)? else {
+        return Err(damaged(
+            DeadLetterKey::TABLE,
+            &bytes,
+            "a delivery is dead without it",
+        ));
+    };
+    context.tally.letter_leaves(CauseCountKey::of(key, letter.cause));
+    Ok(())
 }

@@ -53,11 +53,17 @@ pub enum Table {
     EventCursors,
     /// partition, tenant, seq → an event that outlives its retention.
     CarriedEvents,
+    /// partition, tenant, destination, cause → dead letters.
+    CauseCounts,
+    /// partition, tenant, job number → job.
+    Jobs,
+    /// partition, tenant, job number → nothing, while it runs.
+    RunningJobs,
 }
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Meta,
         Self::Tenants,
         Self::TenantNames,
@@ -81,6 +87,9 @@ impl Table {
         Self::AttemptsByTenant,
         Self::EventCursors,
         Self::CarriedEvents,
+        Self::CauseCounts,
+        Self::Jobs,
+        Self::RunningJobs,
     ];
 }
 

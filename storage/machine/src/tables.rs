@@ -19,6 +19,7 @@ use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::dead_letter::DeadLetter;
 use pushrail_model::delivery::{Delivery, DeliveryKey};
 use pushrail_model::destination::Destination;
+use pushrail_model::job::Job;
 use pushrail_model::replay::Replay;
 use pushrail_model::route::Route;
 use pushrail_model::shard::Ownership;
@@ -27,7 +28,7 @@ use pushrail_model::tenant::Tenant;
 use crate::codec::{DecodeError, Wire, decode, encode};
 use crate::keys::{
     AssignmentKey, AttemptByTenantKey, AttemptKey, DeadLetterExpiryKey, DeadLetterKey, DestinationKey,
-    DueKey, KeptKeyExpiryKey, Key, ReplayKey, RouteKey, TenantKey,
+    DueKey, JobKey, KeptKeyExpiryKey, Key, ReplayKey, RouteKey, RunningJobKey, TenantKey,
 };
 use crate::store::{KeyRange, Read, StoreError, Table};
 use crate::txn::Txn;
@@ -56,12 +57,14 @@ rows! {
     DeliveryKey => Delivery,
     DeadLetterKey => DeadLetter,
     AttemptKey => AttemptRecord,
+    JobKey => Job,
 }
 
 impl Mark for KeptKeyExpiryKey {}
 impl Mark for DueKey {}
 impl Mark for DeadLetterExpiryKey {}
 impl Mark for AttemptByTenantKey {}
+impl Mark for RunningJobKey {}
 
 /// The value at `key`.
 pub(crate) fn get<K: Row>(read: &dyn Read, key: &K) -> Result<Option<K::Value>, StoreError> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::outcome::Cause;
 use pushrail_model::shard::ShardId;
 
-use crate::keys::{DestinationCountsKey, Key, ShardCountKey};
-use crate::store::StoreError;
-use crate::tables::counts::{DestinationCounts, ShardCount};
+use crate::keys::{CauseCountKey, DestinationCountsKey, Key, ShardCountKey};
+use crate::store::{Read, StoreError};
+use crate::tables::counts::{CauseCount, DestinationCounts, ShardCount};
 use crate::tables::{self, damaged};
 use crate::txn::Txn;
 
@@ -16,6 +17,7 @@ use crate::txn::Txn;
 pub(crate) struct Tally {
     destinations: BTreeMap<DestinationCountsKey, Deltas>,
     shards: BTreeMap<ShardId, i64>,
+    causes: BTreeMap<CauseCountKey, i64>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +28,8 @@ struct Deltas {
     expired: i64,
     delivered_dropped: i64,
     expired_dropped: i64,
+    discarded: i64,
+    discarded_dropped: i64,
 }
 
 impl Tally {
@@ -39,6 +43,38 @@ impl Tally {
         self.count(shard, delivery, state, -1);
     }
 
+    /// A dead letter of this cause has come, or has been found.
+    pub(crate) fn letter_enters(&mut self, key: CauseCountKey) {
+        *self.causes.entry(key).or_default() += 1;
+    }
+
+    /// A dead letter of this cause has gone.
+    pub(crate) fn letter_leaves(&mut self, key: CauseCountKey) {
+        *self.causes.entry(key).or_default() -= 1;
+    }
+
+    /// The dead letters of a destination, this entry's own among them; of one cause, if one is given.
+    pub(crate) fn dead(
+        &self,
+        read: &dyn Read,
+        key: &DestinationCountsKey,
+        cause: Option<Cause>,
+    ) -> Result<u64, StoreError> {
+        let Some(cause) = cause else {
+            let counts = tables::get(read, key)?.unwrap_or_default();
+            let delta = self.destinations.get(key).map_or(0, |deltas| deltas.dead);
+            return moved(key, counts.dead, delta);
+        };
+        let of_cause = CauseCountKey {
+            partition: key.partition,
+            tenant: key.tenant,
+            destination: key.destination,
+            cause,
+        };
+        let CauseCount(dead) = tables::get(read, &of_cause)?.unwrap_or_default();
+        moved(&of_cause, dead, self.causes.get(&of_cause).copied().unwrap_or(0))
+    }
+
     fn count(&mut self, shard: ShardId, delivery: &DeliveryKey, state: DeliveryState, by: i64) {
         if let DeliveryState::Scheduled { .. } = state {
             *self.shards.entry(shard).or_default() += by;
@@ -49,6 +85,7 @@ impl Tally {
             DeliveryState::Delivered { .. } => deltas.delivered += by,
             DeliveryState::Dead { .. } => deltas.dead += by,
             DeliveryState::Expired { .. } => deltas.expired += by,
+            DeliveryState::Discarded { .. } => deltas.discarded += by,
         }
     }
 
@@ -58,6 +95,7 @@ impl Tally {
         match state {
             DeliveryState::Delivered { .. } => deltas.delivered_dropped += 1,
             DeliveryState::Expired { .. } => deltas.expired_dropped += 1,
+            DeliveryState::Discarded { .. } => deltas.discarded_dropped += 1,
             DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. } => {
                 unreachable!("a delivery that is owed keeps its event, and goes with it")
             }
@@ -87,6 +125,8 @@ impl Tally {
                 expired: moved(&key, counts.expired, deltas.expired)?,
                 delivered_dropped: moved(&key, counts.delivered_dropped, deltas.delivered_dropped)?,
                 expired_dropped: moved(&key, counts.expired_dropped, deltas.expired_dropped)?,
+                discarded: moved(&key, counts.discarded, deltas.discarded)?,
+                discarded_dropped: moved(&key, counts.discarded_dropped, deltas.discarded_dropped)?,
             };
             tables::put(txn, &key, &counts);
         }
@@ -97,6 +137,17 @@ impl Tally {
             let key = ShardCountKey { shard };
             let ShardCount(scheduled) = tables::get(txn, &key)?.unwrap_or_default();
             tables::put(txn, &key, &ShardCount(moved(&key, scheduled, delta)?));
+        }
+        for (key, delta) in self.causes {
+            if delta == 0 {
+                continue;
+            }
+            let CauseCount(dead) = tables::get(txn, &key)?.unwrap_or_default();
+            match moved(&key, dead, delta)? {
+                // Gone, so that a list of causes never walks over nothings.
+                0 => tables::delete(txn, &key),
+                dead => tables::put(txn, &key, &CauseCount(dead)),
+            }
         }
         Ok(())
     }

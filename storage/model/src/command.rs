@@ -1,13 +1,17 @@
 //! Changes asked for. A command speaks of one partition, or of the cluster; whole decisions travel in it.
 
+use bytes::Bytes;
+
 use crate::attempt::Attempt;
 use crate::delivery::DeliveryKey;
 use crate::destination::DestinationSpec;
 use crate::event::NewEvent;
 use crate::ids::{
-    BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, LogIndex, NodeId, RouteId, TenantId,
-    TenantNo,
+    BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, JobNo, LogIndex, NodeId, RouteId,
+    TenantId, TenantNo,
 };
+use crate::job::{JobCursor, JobKind};
+use crate::outcome::Cause;
 use crate::retention::Retention;
 use crate::route::Pattern;
 use crate::shard::{Partition, ShardId};
@@ -70,6 +74,16 @@ pub enum Command {
     DropEvents(DropEvents),
     /// Events that were carried forward, once more.
     DropCarried(DropCarried),
+    /// Dead letters given up.
+    DiscardDeadLetters(DiscardDeadLetters),
+    /// A job over a destination's dead letters begun.
+    StartJob(StartJob),
+    /// A job moved on by a step.
+    AdvanceJob(AdvanceJob),
+    /// A job ended.
+    CancelJob(CancelJob),
+    /// Dead letters counted by their causes, a step.
+    CountCauses(CountCauses),
 }
 
 /// Names the cluster and draws its key.
@@ -171,6 +185,72 @@ pub struct StartReplay {
     pub request_id: String,
     /// Which, at most [`crate::limits::COMMAND_REPLAYS_MAX`]; all of this tenant's.
     pub deliveries: Vec<DeliveryKey>,
+}
+
+/// Gives chosen dead letters of one tenant up. A repeat finds them discarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscardDeadLetters {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who gives them up; empty where nobody said.
+    pub actor: String,
+    /// Which, at most [`crate::limits::COMMAND_DISCARDS_MAX`]; all of this tenant's.
+    pub deliveries: Vec<DeliveryKey>,
+}
+
+/// Begins a job over what lies dead at a destination at this very moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartJob {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it does.
+    pub kind: JobKind,
+    /// At which destination.
+    pub destination: DestinationId,
+    /// Only those whose last attempt failed of this.
+    pub cause: Option<Cause>,
+    /// Who wants it; empty where nobody said.
+    pub actor: String,
+    /// A repeat is harmless: it finds the first one's job.
+    pub request_id: String,
+}
+
+/// Moves a job on by one bounded step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdvanceJob {
+    /// The tenant's partition.
+    pub partition: Partition,
+    /// Whose.
+    pub tenant: TenantNo,
+    /// Which.
+    pub job: JobNo,
+    /// From where: nothing happens where the job stands elsewhere by now.
+    pub from: JobCursor,
+    /// Dead letters that it takes, at most [`crate::limits::JOB_STEP_TAKEN_MAX`].
+    pub taken_max: u32,
+    /// Dead letters that it reads, at most [`crate::limits::JOB_STEP_READ_MAX`].
+    pub read_max: u32,
+}
+
+/// Ends a job where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelJob {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub job: JobNo,
+    /// Who ends it; empty where nobody said.
+    pub actor: String,
+}
+
+/// Counts dead letters by their causes, from where the step before ended: those that died before there were such
+/// counters. From each step on the counters follow whatever lies before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountCauses {
+    /// The last key that has been counted, empty at first: nothing happens where the count stands elsewhere by now.
+    pub from: Bytes,
+    /// Dead letters that it counts, at most [`crate::limits::JOB_STEP_READ_MAX`].
+    pub read_max: u32,
 }
 
 /// What is to happen to one shard.

@@ -47,6 +47,11 @@ pub enum DeliveryState {
         /// Why it had died.
         reason: DeathReason,
     },
+    /// Somebody gave it up: it is never tried again.
+    Discarded {
+        /// In the state's time.
+        at: Timestamp,
+    },
 }
 
 /// Remembers an attempt, so that its record is found without an index.
@@ -81,4 +86,6 @@ pub struct Delivery {
     pub retries_max: u32,
     /// The attempts of all runs, oldest first, the newest [`crate::limits::ATTEMPT_MARKS_MAX`].
     pub marks: Vec<AttemptMark>,
+    /// Who discarded it; empty where nobody said, or nobody did.
+    pub discarded_by: String,
 }

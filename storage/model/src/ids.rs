@@ -134,6 +134,33 @@ number!(
     AttemptNumber, u32
 );
 
+number!(
+    /// A job inside keys: counted from 1 within its tenant.
+    JobNo, u64
+);
+
+/// A job's public id, `job_…`: its number within its tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub JobNo);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job_{}", self.0)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let number = text.strip_prefix("job_").and_then(|digits| digits.parse().ok());
+        let number = number.filter(|number| format!("job_{number}") == text);
+        number
+            .map(|number| Self(JobNo(number)))
+            .ok_or_else(|| invalid("job id", "`job_` and its number, as an answer gave it", text))
+    }
+}
+
 /// Where an event stands in the log: the entry's index, and its place among all events of that entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventSeq {
@@ -298,6 +325,10 @@ mod tests {
         assert_eq!(event.to_string().parse::<EventId>(), Ok(event));
         assert_eq!(delivery.to_string().parse::<DeliveryId>(), Ok(delivery));
         assert_eq!(event.to_string().len(), 27);
+        assert_eq!("job_17".parse::<JobId>(), Ok(JobId(JobNo(17))));
+        for wrong in ["job_", "job_017", "job_+1", "17", "evt_17"] {
+            assert!(wrong.parse::<JobId>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

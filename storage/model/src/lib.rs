@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod destination;
 pub mod event;
 pub mod ids;
+pub mod job;
 pub mod limits;
 pub mod outcome;
 pub mod payload;

@@ -28,6 +28,18 @@ pub const COMMAND_EVENTS_MAX: usize = 512;
 pub const COMMAND_ATTEMPTS_MAX: usize = 256;
 /// Deliveries that one command may replay.
 pub const COMMAND_REPLAYS_MAX: usize = 256;
+/// Dead letters that one command may discard.
+pub const COMMAND_DISCARDS_MAX: usize = 256;
+/// Dead letters that one step of a job takes at most: one entry is never long work.
+pub const JOB_STEP_TAKEN_MAX: usize = 256;
+/// Dead letters that one step of a job reads at most: a job for one cause passes the others by without writing.
+pub const JOB_STEP_READ_MAX: usize = 1024;
+/// Jobs of a tenant that may run at a time: each is a command every tenth of a second.
+pub const JOBS_RUNNING_MAX: usize = 16;
+/// Jobs of a tenant that are kept: an ended one goes when a new one would be beyond.
+pub const JOBS_KEPT_MAX: usize = 100;
+/// Bytes of the name of whoever did something.
+pub const ACTOR_BYTES_MAX: usize = 256;
 /// Bytes that an entry should not pass when batches are put together.
 pub const ENTRY_BYTES_WANTED: usize = 1024 * 1024;
 /// Bytes that an entry never passes.
@@ -100,5 +112,8 @@ pub const UPKEEP_CARRIED_MAX: usize = 128;
 pub const RANGE_ROWS_MIN: usize = 32;
 /// Rows of a page unless asked, and at most.
 pub const PAGE_DEFAULT: usize = 50;
+/// Rows that one call of a list reads at most, whatever its filter lets through: it answers, if with few rows, and
+/// the next call goes on.
+pub const LIST_READS_MAX: usize = 1024;
 /// Rows of a page at most.
 pub const PAGE_MAX: usize = 1000;

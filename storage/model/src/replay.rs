@@ -13,6 +13,17 @@ pub struct Replay {
     pub answers: Vec<ReplayAnswer>,
 }
 
+/// What became of one delivery that was chosen to be discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscardAnswer {
+    /// It is discarded, now or before.
+    Discarded,
+    /// It is neither dead nor discarded, so there is nothing to give up.
+    NotDead,
+    /// There is no such delivery.
+    Unknown,
+}
+
 /// What became of one delivery that was chosen for a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayAnswer {

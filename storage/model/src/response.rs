@@ -1,7 +1,8 @@
 //! The state's answers; equal on every node.
 
-use crate::ids::{DestinationNo, Epoch, EventId, LogIndex, TenantNo};
-use crate::replay::ReplayAnswer;
+use crate::ids::{DestinationNo, Epoch, EventId, JobNo, LogIndex, TenantNo};
+use crate::job::JobState;
+use crate::replay::{DiscardAnswer, ReplayAnswer};
 use crate::shard::ShardId;
 
 /// The answer to one command.
@@ -36,6 +37,15 @@ pub enum Response {
     },
     /// One answer for each delivery chosen, in order.
     Replay(Vec<ReplayAnswer>),
+    /// One answer for each delivery chosen to be discarded, in order.
+    Discards(Vec<DiscardAnswer>),
+    /// A job stands.
+    Job {
+        /// Its number within its tenant.
+        number: JobNo,
+        /// How far it is.
+        state: JobState,
+    },
     /// How many shards this changed.
     Shards(u32),
     /// What a step of upkeep did.

@@ -87,6 +87,9 @@ pub(crate) fn place(table: Table) -> (Family, u8) {
         Table::AttemptsByTenant => (Family::Attempts, 21),
         Table::EventCursors => (Family::Queue, 40),
         Table::CarriedEvents => (Family::Queue, 41),
+        Table::CauseCounts => (Family::Queue, 30),
+        Table::Jobs => (Family::Config, 31),
+        Table::RunningJobs => (Family::Config, 32),
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Client, ClientError};
 use crate::v1::attempts_client::AttemptsClient;
 use crate::v1::cluster_client::ClusterClient;
 use crate::v1::dead_letters_client::DeadLettersClient;
+use crate::v1::deliveries_client::DeliveriesClient;
 use crate::v1::destinations_client::DestinationsClient;
 use crate::v1::events_client::EventsClient;
 use crate::v1::kinds_client::KindsClient;
@@ -82,12 +83,35 @@ calls! {
     /// Tells an event's whole story.
     explain_event = EventsClient.explain(ExplainEventRequest) -> ExplainEventResponse, |_| Repeat::Read;
 
+    /// Shows deliveries.
+    list_deliveries = DeliveriesClient.list(ListDeliveriesRequest) -> ListDeliveriesResponse, |_| Repeat::Read;
+
     /// Shows attempts.
     list_attempts = AttemptsClient.list(ListAttemptsRequest) -> ListAttemptsResponse, |_| Repeat::Read;
 
     /// Shows dead letters.
     list_dead_letters = DeadLettersClient.list(ListDeadLettersRequest) -> ListDeadLettersResponse,
         |_| Repeat::Read;
+    /// Says how many dead letters failed of which cause.
+    list_dead_letter_causes = DeadLettersClient.list_causes(ListDeadLetterCausesRequest)
+        -> ListDeadLetterCausesResponse, |_| Repeat::Read;
+    /// Tells a dead letter's whole story.
+    get_dead_letter = DeadLettersClient.get(GetDeadLetterRequest) -> GetDeadLetterResponse, |_| Repeat::Read;
+    /// Gives dead letters up.
+    discard_dead_letters = DeadLettersClient.discard(DiscardDeadLettersRequest) -> DiscardDeadLettersResponse,
+        |_| Repeat::Harmless;
+    /// Begins a job over a destination's dead letters.
+    start_dead_letter_job = DeadLettersClient.start_job(StartDeadLetterJobRequest) -> StartDeadLetterJobResponse,
+        |request| named(&mut request.request_id);
+    /// Shows a job.
+    get_dead_letter_job = DeadLettersClient.get_job(GetDeadLetterJobRequest) -> GetDeadLetterJobResponse,
+        |_| Repeat::Read;
+    /// Shows a tenant's jobs.
+    list_dead_letter_jobs = DeadLettersClient.list_jobs(ListDeadLetterJobsRequest) -> ListDeadLetterJobsResponse,
+        |_| Repeat::Read;
+    /// Ends a job.
+    cancel_dead_letter_job = DeadLettersClient.cancel_job(CancelDeadLetterJobRequest) -> CancelDeadLetterJobResponse,
+        |_| Repeat::Harmless;
     /// Runs dead letters again.
     replay_dead_letters = DeadLettersClient.replay(ReplayDeadLettersRequest) -> ReplayDeadLettersResponse,
         |request| named(&mut request.request_id);

@@ -259,6 +259,13 @@ fn next(one: &ExplainedDelivery, times: &Times) -> String {
             times.moment(expired.died),
             words::death_in_words(expired.reason),
         ),
+        Some(next_step::Step::Discarded(discarded)) => {
+            let by = match discarded.by.as_str() {
+                "" => String::new(),
+                by => format!(" by {by}"),
+            };
+            format!("discarded{by} at {}", times.with_distance(discarded.at))
+        }
         None => "unknown to this version".to_owned(),
     }
 }

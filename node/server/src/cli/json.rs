@@ -60,6 +60,7 @@ pub(super) fn destination(destination: &v1::Destination) -> Value {
             "scheduled": counts.scheduled,
             "dead": counts.dead,
             "delivered": counts.delivered,
+            "discarded": counts.discarded,
         },
         "shard": destination.shard,
         "owner_node": destination.owner_node,
@@ -133,6 +134,9 @@ pub(super) fn delivery(delivery: &v1::Delivery) -> Value {
         "run": delivery.run,
         "attempts_made": delivery.attempts_made,
         "retries_max": delivery.retries_max,
+        "event_type": or_null(&delivery.event_type),
+        "accepted": time(delivery.accepted),
+        "discarded_by": or_null(&delivery.discarded_by),
     })
 }
 
@@ -351,6 +355,9 @@ fn explained_delivery(one: &v1::ExplainedDelivery) -> Value {
                 "reason": words::death(expired.reason),
             }
         }),
+        Some(v1::next_step::Step::Discarded(discarded)) => {
+            json!({ "discarded": { "at": time(discarded.at), "by": or_null(&discarded.by) } })
+        }
         None => Value::Null,
     };
     let owner = one.owner.unwrap_or_default();

@@ -49,7 +49,8 @@ pub(crate) fn look(
         DeliveryState::Scheduled { .. }
         | DeliveryState::Delivered { .. }
         | DeliveryState::Dead { .. }
-        | DeliveryState::Expired { .. } => Ok(Found::Gone),
+        | DeliveryState::Expired { .. }
+        | DeliveryState::Discarded { .. } => Ok(Found::Gone),
     }
 }
 

@@ -349,6 +349,7 @@ mod tests {
             held_before: secs(5),
             retries_max: 0,
             marks: Vec::new(),
+            discarded_by: String::new(),
         };
         let mut destination = Destination {
             id: "hooks".parse().unwrap(),

@@ -37,6 +37,8 @@ pub(crate) enum Sort {
     Route,
     Event,
     Kind,
+    DeadLetter,
+    Job,
 }
 
 impl Sort {
@@ -48,6 +50,8 @@ impl Sort {
             Self::Route => "route",
             Self::Event => "event",
             Self::Kind => "kind",
+            Self::DeadLetter => "dead letter",
+            Self::Job => "job",
         }
     }
 
@@ -59,6 +63,8 @@ impl Sort {
             Self::Route,
             Self::Event,
             Self::Kind,
+            Self::DeadLetter,
+            Self::Job,
         ];
         all.into_iter().find(|sort| sort.word() == word)
     }
@@ -136,6 +142,8 @@ impl Refusal {
             | Response::Destination { .. }
             | Response::Route { .. }
             | Response::Replay(_)
+            | Response::Discards(_)
+            | Response::Job { .. }
             | Response::Shards(_)
             | Response::Swept { .. } => Self::Unknown {
                 why: "the state's answer does not belong to the question".to_owned(),

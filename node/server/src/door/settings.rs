@@ -9,13 +9,11 @@ use bytes::Bytes;
 use pushrail_adapters::registry;
 use pushrail_machine::query::config;
 use pushrail_model::command::{
-    Command, PutDestination, PutRoute, PutTenant, SetDestinationState, StartReplay, WantedState,
+    Command, PutDestination, PutRoute, PutTenant, SetDestinationState, WantedState,
 };
-use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::{Destination, DestinationSpec};
 use pushrail_model::ids::{DestinationId, RouteId, TenantId};
 use pushrail_model::limits;
-use pushrail_model::replay::ReplayAnswer;
 use pushrail_model::response::Response;
 use pushrail_model::retention::Retention;
 use pushrail_model::retry::RetryPolicy;
@@ -204,32 +202,8 @@ impl Door {
         Ok((stands, proposed.token))
     }
 
-    /// Runs dead letters of one tenant again; one answer for each, in order.
-    pub(crate) async fn start_replay(
-        &self,
-        tenant: TenantId,
-        deliveries: Vec<DeliveryKey>,
-        request_id: String,
-    ) -> Result<(Vec<ReplayAnswer>, Token), Refusal> {
-        let count = deliveries.len();
-        let command = Command::StartReplay(StartReplay {
-            tenant,
-            request_id,
-            deliveries,
-        });
-        let proposed = self.carry_out(command).await?;
-        let Response::Replay(answers) = proposed.response else {
-            return Err(Refusal::unexpected(&proposed.response));
-        };
-        if answers.len() != count {
-            // The request id stands for another list of deliveries than this one.
-            let why = "it was used for a replay of other deliveries";
-            return Err(Refusal::invalid("request_id", why));
-        }
-        Ok((answers, proposed.token))
-    }
-
-    async fn carry_out(&self, command: Command) -> Result<Proposed, Refusal> {
+    /// Has the cluster carry out a command, once there is one.
+    pub(in crate::door) async fn carry_out(&self, command: Command) -> Result<Proposed, Refusal> {
         if pushrail_machine::query::cluster(&self.replica().view())?.is_none() {
             return Err(Refusal::NotFormed);
         }
@@ -252,11 +226,11 @@ impl Door {
 }
 
 /// The change stands, and only the reading back failed: that it was not accepted must never be said.
-fn done_but(refusal: Refusal) -> Refusal {
+pub(in crate::door) fn done_but(refusal: Refusal) -> Refusal {
     Refusal::Stands { why: refusal.cause() }
 }
 
-fn gone() -> Refusal {
+pub(in crate::door) fn gone() -> Refusal {
     Refusal::Stands {
         why: "its object has gone since".to_owned(),
     }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use pushrail_api::v1::attempts_server;
-use pushrail_api::v1::{Attempt, ListAttemptsRequest, ListAttemptsResponse, Order};
-use pushrail_machine::query::{attempts, config, delivery};
+use pushrail_api::v1::{Attempt, AttemptOutcome, ListAttemptsRequest, ListAttemptsResponse};
+use pushrail_machine::query::attempts::{self, Came};
+use pushrail_machine::query::{config, delivery, event};
 use pushrail_machine::store::{Direction, Read, StoreError};
 use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::delivery::DeliveryKey;
@@ -12,15 +13,11 @@ use pushrail_model::ids::{DeliveryId, DestinationId, DestinationNo, EventId, Ten
 use pushrail_model::limits;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
-use pushrail_model::time::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort};
-use crate::services::page::{PAGE_BYTES_WANTED, Wanted, cut};
-use crate::services::{convert, service, status};
-
-/// Rows read at once: a page ends at its bytes long before a thousand full responses.
-const CHUNK_ROWS: usize = 64;
+use crate::services::page::{Wanted, cut, gather};
+use crate::services::{convert, filter, service, status};
 
 service!(
     /// Finds attempts.
@@ -41,12 +38,11 @@ impl attempts_server::Attempts for Attempts {
 }
 
 /// Which attempts, read and checked.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Filter {
     event: Option<EventId>,
     destination: Option<DestinationId>,
-    since: Timestamp,
-    until: Timestamp,
+    narrowed: attempts::Filter,
     direction: Direction,
 }
 
@@ -65,18 +61,7 @@ impl Attempts {
         let tenant: TenantId = convert::id("tenant", &request.tenant)?;
         let freshness = convert::freshness(request.consistency.as_ref())?;
         let filter = Filter::read(&request)?;
-        let (since, until) = (filter.since.0.to_string(), filter.until.0.to_string());
-        let direction = format!("{:?}", filter.direction);
-        let parts: [&str; 7] = [
-            "attempts",
-            &request.tenant,
-            &request.event,
-            &request.destination,
-            &since,
-            &until,
-            &direction,
-        ];
-        let wanted = Wanted::read(request.page_size, &request.page_token, &parts)?;
+        let wanted = wanted(&request)?;
         let (rows, after) = (wanted.rows, wanted.after.clone());
         let query = move |view: &dyn Read, tenant: &Tenant| filter.find(view, tenant, rows, after.as_deref());
         let answered = self.door.ask_of(freshness, &tenant, query).await?;
@@ -99,33 +84,41 @@ impl Attempts {
     }
 }
 
+fn wanted(request: &ListAttemptsRequest) -> Result<Wanted, Refusal> {
+    let filter = ListAttemptsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        consistency: None,
+        ..request.clone()
+    };
+    Wanted::of(request.page_size, &request.page_token, "attempts", &filter)
+}
+
+fn came(number: i32) -> Result<Option<Came>, Refusal> {
+    match AttemptOutcome::try_from(number) {
+        Ok(AttemptOutcome::Unspecified) => Ok(None),
+        Ok(AttemptOutcome::Delivered) => Ok(Some(Came::Delivered)),
+        Ok(AttemptOutcome::Failed) => Ok(Some(Came::Failed)),
+        Err(_) => Err(Refusal::invalid("outcome", format!("{number} is no outcome"))),
+    }
+}
+
 impl Filter {
     fn read(request: &ListAttemptsRequest) -> Result<Self, Refusal> {
-        let event = match request.event.as_str() {
-            "" => None,
-            text => Some(convert::id("event", text)?),
-        };
-        let destination = match request.destination.as_str() {
-            "" => None,
-            text => Some(convert::id("destination", text)?),
-        };
-        if event.is_none() && destination.is_none() {
-            return Err(Refusal::invalid(
-                "event",
-                "one of event and destination is required",
-            ));
-        }
-        let until = request.until.as_ref().map_or(Timestamp::MAX, convert::moment_of);
-        let direction = match request.order() {
-            Order::Unspecified | Order::NewestFirst => Direction::Descending,
-            Order::OldestFirst => Direction::Ascending,
-        };
+        let (since, until) = filter::span(request.since.as_ref(), request.until.as_ref());
         Ok(Self {
-            event,
-            destination,
-            since: request.since.as_ref().map_or(Timestamp::ZERO, convert::moment_of),
-            until,
-            direction,
+            event: filter::named("event", &request.event)?,
+            destination: filter::named("destination", &request.destination)?,
+            narrowed: attempts::Filter {
+                destination: None,
+                outcome: came(request.outcome)?,
+                cause: filter::cause(request.cause)?,
+                status: filter::status(request.status)?,
+                event_type: filter::event_type(&request.event_type)?,
+                since,
+                until,
+            },
+            direction: filter::direction(request.order)?,
         })
     }
 
@@ -136,17 +129,16 @@ impl Filter {
         rows: usize,
         after: Option<&[u8]>,
     ) -> Result<Found, StoreError> {
-        let destination = match &self.destination {
-            Some(id) => match config::destination(view, tenant, id)? {
-                Some(destination) => Some(destination.number),
-                None => return Ok(Found::NoDestination),
-            },
-            None => None,
-        };
-        match (self.event, destination) {
-            (Some(event), destination) => self.of_event(view, tenant, event, destination, rows, after),
-            (None, Some(destination)) => self.of_destination(view, tenant, destination, rows, after),
-            (None, None) => Ok(Found::NoEvent),
+        let mut narrowed = self.narrowed.clone();
+        if let Some(id) = &self.destination {
+            let Some(destination) = config::destination(view, tenant, id)? else {
+                return Ok(Found::NoDestination);
+            };
+            narrowed.destination = Some(destination.number);
+        }
+        match self.event {
+            Some(event) => self.of_event(view, tenant, event, &narrowed, rows, after),
+            None => self.of_tenant(view, tenant, &narrowed, rows, after),
         }
     }
 
@@ -155,24 +147,27 @@ impl Filter {
         &self,
         view: &dyn Read,
         tenant: &Tenant,
-        event: EventId,
-        destination: Option<DestinationNo>,
+        id: EventId,
+        narrowed: &attempts::Filter,
         rows: usize,
         after: Option<&[u8]>,
     ) -> Result<Found, StoreError> {
-        let partition = Partition::of(&tenant.id);
-        let found = match event.partition == partition {
-            true => attempts::of_event(view, tenant.number, event)?,
+        let found = match id.partition == Partition::of(&tenant.id) {
+            true => event::event(view, tenant.number, id)?,
             false => None,
         };
-        let Some(mut records) = found else {
+        let Some(event) = found else {
             return Ok(Found::NoEvent);
         };
-        records.retain(|record| {
-            let attempt = &record.attempt;
-            (self.since..self.until).contains(&attempt.start)
-                && destination.is_none_or(|number| attempt.delivery.destination == number)
-        });
+        let of_type = narrowed
+            .event_type
+            .as_ref()
+            .is_none_or(|wanted| *wanted == event.new.event_type);
+        let mut records = match of_type {
+            true => attempts::of_event(view, tenant.number, id)?.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        records.retain(|record| narrowed.matches(record));
         records.sort_by_key(cursor);
         if self.direction == Direction::Descending {
             records.reverse();
@@ -191,39 +186,21 @@ impl Filter {
         })
     }
 
-    fn of_destination(
+    fn of_tenant(
         &self,
         view: &dyn Read,
         tenant: &Tenant,
-        destination: DestinationNo,
+        narrowed: &attempts::Filter,
         rows: usize,
         after: Option<&[u8]>,
     ) -> Result<Found, StoreError> {
-        let mut records: Vec<AttemptRecord> = Vec::new();
-        let mut next = after.map(<[u8]>::to_vec);
-        let mut bytes = 0;
-        loop {
-            let page = attempts::of_destination(
-                view,
-                Partition::of(&tenant.id),
-                tenant.number,
-                destination,
-                self.since,
-                self.until,
-                next.as_deref(),
-                CHUNK_ROWS.min(rows - records.len()),
-                self.direction,
-            )?;
-            bytes += page.rows.iter().map(size).sum::<usize>();
-            records.extend(page.rows);
-            next = page.next;
-            if next.is_none() || records.len() >= rows || bytes >= PAGE_BYTES_WANTED {
-                break;
-            }
-        }
+        let of = (Partition::of(&tenant.id), tenant.number);
+        let page = gather(rows, after, size, |from, budget| {
+            attempts::list(view, of, narrowed, self.direction, from, budget)
+        })?;
         Ok(Found::Page {
-            attempts: messages(view, &records)?,
-            next,
+            attempts: messages(view, &page.rows)?,
+            next: page.next,
         })
     }
 }
@@ -290,31 +267,39 @@ fn messages(view: &dyn Read, records: &[AttemptRecord]) -> Result<Vec<Attempt>, 
 
 #[cfg(test)]
 mod tests {
+    use pushrail_api::v1::{Cause, Order};
+
     use super::*;
 
     #[test]
-    fn one_of_event_and_destination_is_needed() {
-        let refused = Filter::read(&ListAttemptsRequest::default());
+    fn newest_first_unless_asked() {
+        let mut request = ListAttemptsRequest::default();
+        let newest = Filter::read(&request).unwrap();
+        request.order = Order::OldestFirst.into();
+        let oldest = Filter::read(&request).unwrap();
 
-        assert!(matches!(refused, Err(Refusal::Invalid(wrong)) if wrong[0].field == "event"));
+        assert_eq!(
+            (newest.direction, oldest.direction),
+            (Direction::Descending, Direction::Ascending)
+        );
     }
 
     #[test]
-    fn newest_first_unless_asked() {
+    fn a_token_is_bound_to_every_filter() {
         let mut request = ListAttemptsRequest {
-            destination: "hook".to_owned(),
+            tenant: "acme".to_owned(),
             ..ListAttemptsRequest::default()
         };
-        let Ok(newest) = Filter::read(&request) else {
-            panic!("refused");
-        };
-        request.order = i32::from(Order::OldestFirst);
-        let Ok(oldest) = Filter::read(&request) else {
-            panic!("refused");
-        };
+        request.page_token = wanted(&request).unwrap().next(Some(b"here"));
+        let mut others = vec![request.clone(); 4];
+        others[0].outcome = AttemptOutcome::Failed.into();
+        others[1].cause = Cause::Auth.into();
+        others[2].status = 503;
+        others[3].destination = "hook".to_owned();
 
-        assert_eq!(newest.direction, Direction::Descending);
-        assert_eq!(oldest.direction, Direction::Ascending);
-        assert_eq!((newest.since, newest.until), (Timestamp::ZERO, Timestamp::MAX));
+        assert!(wanted(&request).is_ok());
+        for other in others {
+            assert_eq!(wanted(&other), Err(Refusal::PageToken));
+        }
     }
 }

@@ -134,6 +134,7 @@ pub(super) fn destination(
             dead: counts.dead,
             delivered: counts.delivered,
             expired: counts.expired,
+            discarded: counts.discarded,
         }),
         shard: u32::from(destination.shard.number()),
         owner_node: owner.map_or(0, |owner| owner.0),
@@ -189,6 +190,7 @@ pub(super) fn delivery(id: DeliveryId, destination: &str, delivery: &Delivery) -
         DeliveryState::Expired { at, reason, .. } => {
             (v1::DeliveryState::Expired, None, Some(at), Some(reason))
         }
+        DeliveryState::Discarded { at } => (v1::DeliveryState::Discarded, None, Some(at), None),
     };
     v1::Delivery {
         delivery: id.to_string(),
@@ -201,6 +203,9 @@ pub(super) fn delivery(id: DeliveryId, destination: &str, delivery: &Delivery) -
         run: delivery.run.0,
         attempts_made: delivery.attempts_made,
         retries_max: delivery.retries_max,
+        event_type: String::new(),
+        accepted: None,
+        discarded_by: delivery.discarded_by.clone(),
     }
 }
 

@@ -1,18 +1,25 @@
-//! `pushrail.v1.DeadLetters`.
+//! `pushrail.v1.DeadLetters`: the calls, the list, and what is done with chosen ones. How they are told one by one and
+//! counted is in `story`, jobs are in `jobs`.
+
+mod jobs;
+mod story;
 
 use pushrail_api::v1::dead_letters_server;
 use pushrail_api::v1::replay_result::Outcome;
 use pushrail_api::v1::{
-    DeadLetter, ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLettersRequest,
-    ReplayDeadLettersResponse, ReplayResult,
+    CancelDeadLetterJobRequest, CancelDeadLetterJobResponse, DiscardDeadLettersRequest,
+    DiscardDeadLettersResponse, DiscardResult, GetDeadLetterJobRequest, GetDeadLetterJobResponse,
+    GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLetterCausesRequest, ListDeadLetterCausesResponse,
+    ListDeadLetterJobsRequest, ListDeadLetterJobsResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayResult, StartDeadLetterJobRequest,
+    StartDeadLetterJobResponse, discard_result,
 };
-use pushrail_machine::query::{config, dead_letters, delivery, event};
+use pushrail_machine::query::{config, dead_letters, delivery};
 use pushrail_machine::store::{Read, StoreError};
-use pushrail_model::dead_letter;
 use pushrail_model::delivery::DeliveryKey;
-use pushrail_model::ids::{DeliveryId, DestinationId, EventId, TenantId};
+use pushrail_model::ids::{DeliveryId, DestinationId, TenantId};
 use pushrail_model::limits;
-use pushrail_model::replay::ReplayAnswer;
+use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_raft::view::Freshness;
@@ -20,11 +27,14 @@ use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort, Wrong};
 use crate::door::settings::checks::Checks;
-use crate::services::page::Wanted;
-use crate::services::{convert, service, status};
+use crate::services::page::{Wanted, gather};
+use crate::services::{convert, filter, service, status};
+
+/// Bytes of a dead letter in an answer, roughly: its detail may be as long.
+const ROW_BYTES: usize = 1536;
 
 service!(
-    /// Finds dead letters and runs them again.
+    /// Finds dead letters, runs them again, or gives them up.
     DeadLetters
 );
 
@@ -49,32 +59,113 @@ impl dead_letters_server::DeadLetters for DeadLetters {
             .map(Response::new)
             .map_err(status::write)
     }
+
+    async fn list_causes(
+        &self,
+        request: Request<ListDeadLetterCausesRequest>,
+    ) -> Result<Response<ListDeadLetterCausesResponse>, Status> {
+        story::causes(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn get(
+        &self,
+        request: Request<GetDeadLetterRequest>,
+    ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        story::tell(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn discard(
+        &self,
+        request: Request<DiscardDeadLettersRequest>,
+    ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
+        self.discarded(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::write)
+    }
+
+    async fn start_job(
+        &self,
+        request: Request<StartDeadLetterJobRequest>,
+    ) -> Result<Response<StartDeadLetterJobResponse>, Status> {
+        jobs::start(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::write)
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<GetDeadLetterJobRequest>,
+    ) -> Result<Response<GetDeadLetterJobResponse>, Status> {
+        jobs::get(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<ListDeadLetterJobsRequest>,
+    ) -> Result<Response<ListDeadLetterJobsResponse>, Status> {
+        jobs::list(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::read)
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<CancelDeadLetterJobRequest>,
+    ) -> Result<Response<CancelDeadLetterJobResponse>, Status> {
+        jobs::cancel(&self.door, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(status::write)
+    }
 }
 
 impl DeadLetters {
     async fn listed(&self, request: ListDeadLettersRequest) -> Result<ListDeadLettersResponse, Refusal> {
         let tenant: TenantId = convert::id("tenant", &request.tenant)?;
-        let destination: Option<DestinationId> = match request.destination.as_str() {
-            "" => None,
-            text => Some(convert::id("destination", text)?),
-        };
+        let destination: Option<DestinationId> = filter::named("destination", &request.destination)?;
         let freshness = convert::freshness(request.consistency.as_ref())?;
-        let filter = ["dead letters", &request.tenant, &request.destination];
-        let wanted = Wanted::read(request.page_size, &request.page_token, &filter)?;
+        let direction = filter::direction(request.order)?;
+        let (since, until) = filter::span(request.since.as_ref(), request.until.as_ref());
+        let narrowed = dead_letters::Filter {
+            destination: None,
+            cause: filter::cause(request.cause)?,
+            status: filter::status(request.status)?,
+            event_type: filter::event_type(&request.event_type)?,
+            since,
+            until,
+        };
+        let wanted = wanted(&request)?;
         let (rows, after) = (wanted.rows, wanted.after.clone());
         let query = move |view: &dyn Read, tenant: &Tenant| {
-            let number = match &destination {
-                Some(id) => match config::destination(view, tenant, id)? {
-                    Some(destination) => Some(destination.number),
-                    None => return Ok(None),
-                },
-                None => None,
-            };
-            let partition = Partition::of(&tenant.id);
-            let page = dead_letters::list(view, partition, tenant.number, number, after.as_deref(), rows)?;
-            let letters = page.rows.iter().map(|letter| message(view, letter));
+            let mut narrowed = narrowed.clone();
+            if let Some(id) = &destination {
+                let Some(destination) = config::destination(view, tenant, id)? else {
+                    return Ok(None);
+                };
+                narrowed.destination = Some(destination.number);
+            }
+            let of = (Partition::of(&tenant.id), tenant.number);
+            let page = gather(
+                rows,
+                after.as_deref(),
+                |_| ROW_BYTES,
+                |from, budget| dead_letters::list(view, of, &narrowed, direction, from, budget),
+            )?;
+            let messages = page.rows.iter().map(|letter| story::letter(view, letter));
             Ok(Some((
-                letters.collect::<Result<Vec<_>, StoreError>>()?,
+                messages.collect::<Result<Vec<_>, StoreError>>()?,
                 page.next,
             )))
         };
@@ -133,6 +224,42 @@ impl DeadLetters {
         })
     }
 
+    async fn discarded(
+        &self,
+        request: DiscardDeadLettersRequest,
+    ) -> Result<DiscardDeadLettersResponse, Refusal> {
+        let mut checks = Checks::default();
+        let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
+        let ids = deliveries(&request.deliveries).map_err(|wrong| {
+            wrong
+                .into_iter()
+                .for_each(|one| checks.complain(&one.field, one.why));
+        });
+        let (tenant, ids) = checks.finish(tenant.zip(ids.ok()))?;
+        let keys = self.keys(&tenant, ids).await?;
+
+        let known: Vec<DeliveryKey> = keys.iter().flatten().copied().collect();
+        let (answers, token) = self.door.discard(tenant, known).await?;
+        let mut answers = answers.into_iter();
+        let results = request.deliveries.into_iter().zip(keys);
+        let results = results.map(|(delivery, key)| {
+            let answer = key.and_then(|_| answers.next());
+            let outcome = match answer.unwrap_or(DiscardAnswer::Unknown) {
+                DiscardAnswer::Discarded => discard_result::Outcome::Discarded,
+                DiscardAnswer::NotDead => discard_result::Outcome::NotDead,
+                DiscardAnswer::Unknown => discard_result::Outcome::Unknown,
+            };
+            DiscardResult {
+                delivery,
+                outcome: i32::from(outcome),
+            }
+        });
+        Ok(DiscardDeadLettersResponse {
+            results: results.collect(),
+            token: token.to_string(),
+        })
+    }
+
     /// Where the deliveries stand; events never move, so this node's own state knows them, or the leader's does.
     async fn keys(
         &self,
@@ -159,6 +286,16 @@ impl DeadLetters {
     }
 }
 
+fn wanted(request: &ListDeadLettersRequest) -> Result<Wanted, Refusal> {
+    let filter = ListDeadLettersRequest {
+        page_size: 0,
+        page_token: String::new(),
+        consistency: None,
+        ..request.clone()
+    };
+    Wanted::of(request.page_size, &request.page_token, "dead letters", &filter)
+}
+
 fn deliveries(texts: &[String]) -> Result<Vec<DeliveryId>, Vec<Wrong>> {
     let max = limits::COMMAND_REPLAYS_MAX;
     if texts.is_empty() || texts.len() > max {
@@ -176,37 +313,6 @@ fn deliveries(texts: &[String]) -> Result<Vec<DeliveryId>, Vec<Wrong>> {
         }
     }
     if wrong.is_empty() { Ok(ids) } else { Err(wrong) }
-}
-
-fn message(view: &dyn Read, letter: &dead_letter::DeadLetter) -> Result<DeadLetter, StoreError> {
-    let key = letter.delivery;
-    let event_id = EventId {
-        partition: key.partition,
-        seq: key.seq,
-    };
-    let id = DeliveryId {
-        event: event_id,
-        place: letter.place,
-    };
-    let event = event::event(view, key.tenant, event_id)?;
-    let destination = config::destination_by_number(view, key.partition, key.tenant, key.destination)?;
-    Ok(DeadLetter {
-        delivery: id.to_string(),
-        event: event_id.to_string(),
-        event_type: event
-            .map(|event| event.new.event_type.to_string())
-            .unwrap_or_default(),
-        destination: destination
-            .map(|destination| destination.id.to_string())
-            .unwrap_or_default(),
-        died: convert::moment(letter.died),
-        run: letter.run.0,
-        reason: i32::from(convert::death(letter.reason)),
-        cause: i32::from(convert::cause(letter.cause)),
-        status: letter.status.map(u32::from),
-        detail: letter.detail.clone(),
-        attempts_made: letter.attempts_made,
-    })
 }
 
 #[cfg(test)]

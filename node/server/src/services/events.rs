@@ -1,11 +1,12 @@
 //! `pushrail.v1.Events`: an event, and its whole story.
 
-mod story;
+pub(super) mod story;
 
 use pushrail_api::v1::events_server;
 use pushrail_api::v1::{ExplainEventRequest, ExplainEventResponse, GetEventRequest, GetEventResponse};
 use pushrail_machine::query::{self, assignment, config, counts, event};
 use pushrail_machine::store::{Read, StoreError};
+use pushrail_model::destination::Destination;
 use pushrail_model::ids::{EventId, TenantId};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
@@ -107,12 +108,7 @@ fn material(
     let places = explained
         .deliveries
         .iter()
-        .map(|one| {
-            Ok(Place {
-                counts: counts::destination(view, id.partition, tenant.number, one.destination.number)?,
-                ownership: assignment::of(view, one.destination.shard)?,
-            })
-        })
+        .map(|one| place(view, tenant, &one.destination))
         .collect::<Result<Vec<_>, StoreError>>()?;
     Ok(Some(Material {
         retention: tenant.retention,
@@ -121,4 +117,17 @@ fn material(
         explained,
         places,
     }))
+}
+
+/// What a story says of a destination.
+pub(super) fn place(
+    view: &dyn Read,
+    tenant: &Tenant,
+    destination: &Destination,
+) -> Result<Place, StoreError> {
+    let partition = Partition::of(&tenant.id);
+    Ok(Place {
+        counts: counts::destination(view, partition, tenant.number, destination.number)?,
+        ownership: assignment::of(view, destination.shard)?,
+    })
 }

@@ -2,6 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message;
+use pushrail_machine::query::page::{Budget, Page};
+use pushrail_machine::store::StoreError;
 use pushrail_model::limits;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +14,9 @@ use crate::door::refusal::Refusal;
 const VERSION: u8 = 1;
 /// Bytes of rows in a page, roughly: with one row more it stays below the 4 MiB that gRPC clients take.
 pub(super) const PAGE_BYTES_WANTED: usize = 2 * 1024 * 1024;
+
+/// Rows read at once: a page of full responses ends at its bytes long before a thousand of them.
+const PIECE_ROWS: usize = 64;
 
 /// Which page is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +49,18 @@ impl Wanted {
         Ok(Self { rows, after, filter })
     }
 
+    /// The same, of a whole request: its name, and every field of it but those that say which page, and how fresh.
+    pub(super) fn of<R: Message>(
+        page_size: u32,
+        page_token: &str,
+        name: &str,
+        filter: &R,
+    ) -> Result<Self, Refusal> {
+        // Fields that are not set leave no bytes: a field of tomorrow does not end the tokens of today.
+        let filter = URL_SAFE_NO_PAD.encode(filter.encode_to_vec());
+        Self::read(page_size, page_token, &[name, &filter])
+    }
+
     /// The token of the next page; empty where there is none.
     pub(super) fn next(&self, after: Option<&[u8]>) -> String {
         let Some(after) = after else {
@@ -66,6 +84,35 @@ fn open(token: &str, filter: u64) -> Option<Vec<u8>> {
     let (version, rest) = bytes.split_first()?;
     let (of, after) = rest.split_first_chunk::<8>()?;
     (*version == VERSION && u64::from_be_bytes(*of) == filter).then(|| after.to_vec())
+}
+
+/// Gathers a page piece by piece: it ends at its rows, at its bytes, or where enough has been read for it.
+pub(super) fn gather<T>(
+    rows: usize,
+    after: Option<&[u8]>,
+    bytes: impl Fn(&T) -> usize,
+    mut ask: impl FnMut(Option<&[u8]>, &mut Budget) -> Result<Page<T>, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let mut page = Page {
+        rows: Vec::new(),
+        next: after.map(<[u8]>::to_vec),
+    };
+    let mut budget = Budget {
+        rows: 0,
+        reads: limits::LIST_READS_MAX,
+    };
+    let mut so_far = 0;
+    loop {
+        budget.rows = PIECE_ROWS.min(rows - page.rows.len());
+        let piece = ask(page.next.as_deref(), &mut budget)?;
+        so_far += piece.rows.iter().map(&bytes).sum::<usize>();
+        page.rows.extend(piece.rows);
+        page.next = piece.next;
+        let full = page.rows.len() >= rows || so_far >= PAGE_BYTES_WANTED || budget.reads == 0;
+        if page.next.is_none() || full {
+            return Ok(page);
+        }
+    }
 }
 
 /// Cuts rows to a page's size and bytes; says whether there are more. At least one row is kept, however large.
@@ -109,6 +156,29 @@ mod tests {
                 Err(Refusal::PageToken)
             );
         }
+    }
+
+    #[test]
+    fn a_page_that_finds_little_ends_when_enough_was_read_and_goes_on_from_there() {
+        let mut asked = 0;
+
+        let page = gather(
+            10,
+            None,
+            |_: &u8| 1,
+            |after, budget| {
+                asked += 1;
+                budget.reads = budget.reads.saturating_sub(1000);
+                let next = after.map_or(1, |after| after[0] + 1);
+                Ok(Page {
+                    rows: vec![next],
+                    next: Some(vec![next]),
+                })
+            },
+        );
+        let page = page.unwrap();
+
+        assert_eq!((asked, page.rows, page.next), (2, vec![1, 2], Some(vec![2])));
     }
 
     #[test]

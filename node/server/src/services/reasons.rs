@@ -58,6 +58,14 @@ reasons! {
     EVENT_NOT_FOUND, NotFound,
         "The tenant has no such event in the state that was read.",
         "Read at least the token that acknowledged it, or linearizably.";
+    /// The delivery is not dead, or there is none.
+    DEAD_LETTER_NOT_FOUND, NotFound,
+        "The tenant has no such dead letter in the state that was read: the delivery is not dead, or there is none.",
+        "Explain its event; or read at least the token of what you wait for, or linearizably.";
+    /// There is no such job.
+    JOB_NOT_FOUND, NotFound,
+        "The tenant has no such job: it never had, or it ended a hundred jobs ago.",
+        "List its jobs.";
     /// There is no such kind.
     KIND_NOT_FOUND, NotFound,
         "This version knows no such kind of destination.",

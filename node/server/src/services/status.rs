@@ -77,6 +77,8 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
             Sort::Route => reasons::ROUTE_NOT_FOUND,
             Sort::Event => reasons::EVENT_NOT_FOUND,
             Sort::Kind => reasons::KIND_NOT_FOUND,
+            Sort::DeadLetter => reasons::DEAD_LETTER_NOT_FOUND,
+            Sort::Job => reasons::JOB_NOT_FOUND,
         },
         Refusal::AlreadyExists { .. } => reasons::ALREADY_EXISTS,
         Refusal::KeyConflict { .. } => reasons::IDEMPOTENCY_KEY_CONFLICT,

@@ -52,6 +52,6 @@ fn expire(context: &mut Context<'_, '_>, letter: &LetterRef) -> Result<bool, Sto
     if at != letter.died {
         return Ok(false);
     }
-    lifecycle::expire(context, lane, key, delivery, at, reason);
+    lifecycle::expire(context, lane, key, delivery, at, reason)?;
     Ok(true)
 }

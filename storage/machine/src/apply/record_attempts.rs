@@ -67,17 +67,17 @@ fn record(
     match step {
         Step::Settle => {
             delivery.attempts_made = delivery.attempts_made.max(attempt.number.0);
-            lifecycle::settle(context, lane, key, delivery);
+            lifecycle::settle(context, lane, key, delivery)?;
         }
         Step::Retry { due, retries_max } => {
             delivery.attempts_made = attempt.number.0;
             delivery.retries_max = retries_max;
-            lifecycle::schedule(context, lane, key, delivery, due);
+            lifecycle::schedule(context, lane, key, delivery, due)?;
             disable_if_told(context, attempt)?;
         }
         Step::Bury(reason) => {
             delivery.attempts_made = attempt.number.0;
-            lifecycle::bury(context, lane, key, delivery, reason, attempt);
+            lifecycle::bury(context, lane, key, delivery, reason, attempt)?;
             disable_if_told(context, attempt)?;
         }
         Step::Nothing => {
@@ -97,18 +97,20 @@ enum Step {
     Nothing,
 }
 
-/// What the verdict moves. A success settles its own run, whoever made it, for it is true; a failure counts only
-/// from the present epoch and run, as the next attempt.
+/// What the verdict moves. A success settles its own run, whoever made it, for it is true, but for what somebody has
+/// discarded; a failure counts only from the present epoch and run, as the next attempt.
 fn next_step(attempt: &Attempt, delivery: &Delivery, epoch: Epoch, lane: Lane, now: Timestamp) -> Step {
     let this_run = attempt.run == delivery.run;
     let next = this_run
         && attempt.epoch == epoch
         && attempt.number.0 == delivery.attempts_made + 1
         && matches!(delivery.state, DeliveryState::Scheduled { .. });
+    let settled = matches!(
+        delivery.state,
+        DeliveryState::Delivered { .. } | DeliveryState::Discarded { .. }
+    );
     match attempt.verdict {
-        Verdict::Settle if this_run && !matches!(delivery.state, DeliveryState::Delivered { .. }) => {
-            Step::Settle
-        }
+        Verdict::Settle if this_run && !settled => Step::Settle,
         Verdict::Retry {
             after,
             window,

@@ -9,11 +9,11 @@ use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
 use crate::context::Context;
-use crate::keys::{DestinationKey, Key, ReplayKey};
+use crate::keys::ReplayKey;
 use crate::lifecycle;
 use crate::reject;
 use crate::store::StoreError;
-use crate::tables::{self, damaged, names};
+use crate::tables::{self, names};
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Result<Response, StoreError> {
     let Some(tenant) = names::tenant(context.txn, &command.tenant)? else {
@@ -61,19 +61,13 @@ fn run_again(context: &mut Context<'_, '_>, key: &DeliveryKey) -> Result<ReplayA
     };
     match delivery.state {
         DeliveryState::Dead { .. } => {
-            let lane = context.lane(key.partition, key.tenant, key.destination)?;
-            let lane = lane.ok_or_else(|| {
-                damaged(
-                    DestinationKey::TABLE,
-                    &key.encode(),
-                    "a delivery stands without its destination",
-                )
-            })?;
-            lifecycle::run_again(context, lane, key, delivery);
+            let lane = context.lane_of_delivery(key)?;
+            lifecycle::run_again(context, lane, key, delivery)?;
             Ok(ReplayAnswer::Started)
         }
-        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } => {
-            Ok(ReplayAnswer::NotDead)
-        }
+        DeliveryState::Scheduled { .. }
+        | DeliveryState::Delivered { .. }
+        | DeliveryState::Expired { .. }
+        | DeliveryState::Discarded { .. } => Ok(ReplayAnswer::NotDead),
     }
 }

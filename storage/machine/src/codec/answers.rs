@@ -1,7 +1,8 @@
 //! Responses and rejections.
 
-use pushrail_model::ids::{DestinationNo, Epoch, LogIndex, TenantNo};
-use pushrail_model::replay::ReplayAnswer;
+use pushrail_model::ids::{DestinationNo, Epoch, JobNo, LogIndex, TenantNo};
+use pushrail_model::job::JobState;
+use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
 
 use crate::answers::Answers;
@@ -11,6 +12,7 @@ use crate::codec::wire::{Wire, all_from_wire, all_to_wire, present, required, sh
 
 wire_enum!(AttemptAnswer, AttemptAnswer, "attempt answer", { Effective, Late, Repeated, Unknown });
 wire_enum!(ReplayAnswer, ReplayAnswer, "replay answer", { Started, NotDead, Unknown });
+wire_enum!(DiscardAnswer, DiscardAnswer, "discard answer", { Discarded, NotDead, Unknown });
 
 impl Wire for Answers {
     type Message = proto::Answers;
@@ -61,6 +63,13 @@ impl Wire for Response {
                 Self::Replay(answers) => Kind::Replay(proto::ReplayAnswers {
                     answers: all_to_wire(answers),
                 }),
+                Self::Discards(answers) => Kind::Discards(proto::DiscardAnswers {
+                    answers: all_to_wire(answers),
+                }),
+                Self::Job { number, state } => Kind::Job(proto::JobStands {
+                    number: number.0,
+                    state: state.to_wire(),
+                }),
                 Self::Shards(count) => Kind::Shards(*count),
                 Self::Swept {
                     dropped,
@@ -95,6 +104,11 @@ impl Wire for Response {
                 version: route.version,
             },
             Kind::Replay(replay) => Self::Replay(all_from_wire(replay.answers)?),
+            Kind::Discards(discards) => Self::Discards(all_from_wire(discards.answers)?),
+            Kind::Job(job) => Self::Job {
+                number: JobNo(job.number),
+                state: JobState::from_wire(job.state)?,
+            },
             Kind::Shards(count) => Self::Shards(count),
             Kind::Swept(swept) => Self::Swept {
                 dropped: swept.dropped,

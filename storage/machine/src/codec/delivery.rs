@@ -30,6 +30,7 @@ impl Wire for Delivery {
                     died: died.0,
                     reason: reason.to_wire(),
                 }),
+                DeliveryState::Discarded { at } => State::Discarded(proto::Discarded { at: at.0 }),
             }),
             run: self.run.0,
             attempts_made: self.attempts_made,
@@ -37,6 +38,7 @@ impl Wire for Delivery {
             held_before: self.held_before.0,
             retries_max: self.retries_max,
             marks: all_to_wire(&self.marks),
+            discarded_by: self.discarded_by.clone(),
         }
     }
 
@@ -60,6 +62,9 @@ impl Wire for Delivery {
                     died: Timestamp(expired.died),
                     reason: DeathReason::from_wire(expired.reason)?,
                 },
+                State::Discarded(discarded) => DeliveryState::Discarded {
+                    at: Timestamp(discarded.at),
+                },
             },
             run: Run(message.run),
             attempts_made: message.attempts_made,
@@ -67,6 +72,7 @@ impl Wire for Delivery {
             held_before: Span(message.held_before),
             retries_max: message.retries_max,
             marks: all_from_wire(message.marks)?,
+            discarded_by: message.discarded_by,
         })
     }
 }

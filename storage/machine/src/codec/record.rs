@@ -12,7 +12,7 @@ use crate::codec::proto;
 use crate::codec::wire::{Wire, halves, partition, required, whole};
 use crate::tables::carried::{Carried, EventCursor};
 use crate::tables::cluster::{Clock, ClusterRow, NextTenant};
-use crate::tables::counts::{DestinationCounts, ShardCount};
+use crate::tables::counts::{CauseCount, CauseCounting, DestinationCounts, ShardCount};
 use crate::tables::doors::DoorHead;
 use crate::tables::idempotency::KeptKey;
 use crate::tables::names::{DestinationPlace, TenantPlace};
@@ -169,6 +169,8 @@ impl Wire for DestinationCounts {
             expired: self.expired,
             delivered_dropped: self.delivered_dropped,
             expired_dropped: self.expired_dropped,
+            discarded: self.discarded,
+            discarded_dropped: self.discarded_dropped,
         }
     }
 
@@ -180,6 +182,38 @@ impl Wire for DestinationCounts {
             expired: message.expired,
             delivered_dropped: message.delivered_dropped,
             expired_dropped: message.expired_dropped,
+            discarded: message.discarded,
+            discarded_dropped: message.discarded_dropped,
+        })
+    }
+}
+
+impl Wire for CauseCount {
+    type Message = proto::CauseCount;
+
+    fn to_wire(&self) -> proto::CauseCount {
+        proto::CauseCount { dead: self.0 }
+    }
+
+    fn from_wire(message: proto::CauseCount) -> Result<Self, DecodeError> {
+        Ok(Self(message.dead))
+    }
+}
+
+impl Wire for CauseCounting {
+    type Message = proto::CauseCounting;
+
+    fn to_wire(&self) -> proto::CauseCounting {
+        proto::CauseCounting {
+            counted_to: self.counted_to.clone(),
+            done: self.done,
+        }
+    }
+
+    fn from_wire(message: proto::CauseCounting) -> Result<Self, DecodeError> {
+        Ok(Self {
+            counted_to: message.counted_to,
+            done: message.done,
         })
     }
 }

@@ -2,9 +2,10 @@
 //! text, which ends the key.
 
 use pushrail_model::ids::{
-    AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, NodeId, RouteId, Run,
-    TenantId, TenantNo,
+    AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, JobNo, NodeId,
+    RouteId, Run, TenantId, TenantNo,
 };
+use pushrail_model::outcome::Cause;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::time::Timestamp;
 
@@ -79,6 +80,7 @@ newtype_parts!(
     Epoch,
     Run,
     AttemptNumber,
+    JobNo,
     Timestamp
 );
 
@@ -123,5 +125,33 @@ impl Part for EventSeq {
         let (bytes, after) = rest.split_first_chunk()?;
         *rest = after;
         Some(Self::from_bytes(*bytes))
+    }
+}
+
+/// Causes stand in keys under fixed numbers, those of their protobuf.
+const CAUSES: [(Cause, u8); 11] = [
+    (Cause::Duplicate, 1),
+    (Cause::Network, 2),
+    (Cause::Timeout, 3),
+    (Cause::Throttle, 4),
+    (Cause::Server, 5),
+    (Cause::Auth, 6),
+    (Cause::Missing, 7),
+    (Cause::Rejected, 8),
+    (Cause::TooLarge, 9),
+    (Cause::Bystander, 10),
+    (Cause::Unknown, 11),
+];
+
+impl Part for Cause {
+    fn write(&self, key: &mut Vec<u8>) {
+        let number = CAUSES.iter().find(|(cause, _)| cause == self);
+        key.push(number.expect("every cause has its number").1);
+    }
+
+    fn read(rest: &mut &[u8]) -> Option<Self> {
+        let number = u8::read(rest)?;
+        let found = CAUSES.iter().find(|(_, other)| *other == number);
+        found.map(|(cause, _)| *cause)
     }
 }

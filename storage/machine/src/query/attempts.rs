@@ -1,15 +1,17 @@
-//! The attempt log: of a delivery, of an event, of a destination in a span of time.
+//! The attempt log: of a delivery, of an event, of a tenant or one of its destinations in a span of time.
 
 use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::delivery::{Delivery, DeliveryKey};
+use pushrail_model::event::EventType;
 use pushrail_model::ids::{DestinationNo, EventId, TenantNo};
+use pushrail_model::outcome::{Cause, Outcome};
 use pushrail_model::shard::Partition;
 use pushrail_model::time::Timestamp;
 
 use crate::keeping;
-use crate::keys::{AttemptKey, Key, prefix};
+use crate::keys::{AttemptByTenantKey, AttemptKey, Key, prefix};
 use crate::query::event::delivery_keys;
-use crate::query::page::{Page, behind};
+use crate::query::page::{Budget, Look, Page, behind};
 use crate::store::{Direction, KeyRange, Read, StoreError};
 use crate::tables::cluster::clock;
 use crate::tables::{self, damaged, events};
@@ -66,54 +68,178 @@ pub fn of_event(
     Ok(Some(records))
 }
 
-/// The attempts of a destination that started from `since` (included) to `until` (excluded), behind `from`: the
-/// `next` of the page before.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one key, a span, and where in it"
-)]
-pub fn of_destination(
-    read: &dyn Read,
-    partition: Partition,
-    tenant: TenantNo,
-    destination: DestinationNo,
-    since: Timestamp,
-    until: Timestamp,
-    from: Option<&[u8]>,
-    limit: usize,
-    direction: Direction,
-) -> Result<Page<AttemptRecord>, StoreError> {
-    let mut page = Page {
-        rows: Vec::new(),
-        next: None,
-    };
-    for day in days(read, since, until, direction)? {
-        let of_day = prefix(&[&day, &partition, &tenant, &destination]);
-        let range = KeyRange {
-            start: [of_day.as_slice(), &since.0.to_be_bytes()].concat(),
-            end: Some([of_day.as_slice(), &until.0.to_be_bytes()].concat()),
-            direction,
-        };
-        let wanted = limit - page.rows.len();
-        let rows = tables::rows::<AttemptKey>(read, behind(range, from), wanted)?;
-        page.next = rows.last().map(|(key, _)| key.encode()).or(page.next);
-        page.rows.extend(rows.into_iter().map(|(_, record)| record));
-        if page.rows.len() >= limit {
-            return Ok(page);
-        }
-    }
-    page.next = None;
-    Ok(page)
+/// Which attempts of a tenant; what is absent narrows nothing.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// At this destination.
+    pub destination: Option<DestinationNo>,
+    /// Delivered, or failed.
+    pub outcome: Option<Came>,
+    /// Failed of this.
+    pub cause: Option<Cause>,
+    /// Answered with this.
+    pub status: Option<u16>,
+    /// Of events of this type.
+    pub event_type: Option<EventType>,
+    /// Begun at or after this.
+    pub since: Timestamp,
+    /// Begun before this.
+    pub until: Timestamp,
 }
 
-/// The days of a span for which there are attempts at all: bounded by the first and the last of the whole table.
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// The receiver took it.
+    Delivered,
+    /// It did not.
+    Failed,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            destination: None,
+            outcome: None,
+            cause: None,
+            status: None,
+            event_type: None,
+            since: Timestamp::ZERO,
+            until: Timestamp::MAX,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the record is one of them, but for its event's type.
+    pub fn matches(&self, record: &AttemptRecord) -> bool {
+        let attempt = &record.attempt;
+        let (came, cause) = match &attempt.outcome {
+            Outcome::Delivered => (Came::Delivered, None),
+            Outcome::Failed(failure) => (Came::Failed, Some(failure.cause)),
+        };
+        (self.since..self.until).contains(&attempt.start)
+            && self
+                .destination
+                .is_none_or(|wanted| wanted == attempt.delivery.destination)
+            && self.outcome.is_none_or(|wanted| wanted == came)
+            && self.cause.is_none_or(|wanted| Some(wanted) == cause)
+            && self
+                .status
+                .is_none_or(|wanted| Some(wanted) == attempt.observed.status)
+    }
+}
+
+/// The attempts of a tenant by their starts, behind `from`: the `next` of the page before.
+pub fn list(
+    read: &dyn Read,
+    (partition, tenant): (Partition, TenantNo),
+    filter: &Filter,
+    direction: Direction,
+    from: Option<&[u8]>,
+    budget: &mut Budget,
+) -> Result<Page<AttemptRecord>, StoreError> {
+    let mut look = Look::new(budget);
+    for day in days(read, filter, direction, from)? {
+        if look.is_over() {
+            look.cut();
+            break;
+        }
+        let of_day = match &filter.destination {
+            Some(destination) => prefix(&[&day, &partition, &tenant, destination]),
+            None => prefix(&[&day, &partition, &tenant]),
+        };
+        let range = KeyRange {
+            start: [of_day.as_slice(), &filter.since.0.to_be_bytes()].concat(),
+            end: Some([of_day.as_slice(), &filter.until.0.to_be_bytes()].concat()),
+            direction,
+        };
+        let range = behind(range, from);
+        let ended = match filter.destination {
+            Some(_) => of_destination(read, range, filter, &mut look)?,
+            None => of_tenant(read, range, filter, &mut look)?,
+        };
+        if ended {
+            break;
+        }
+        // Behind all of this day, whoever's it is: there the next page begins if this one ends here.
+        look.passed(match direction {
+            Direction::Ascending => (day.saturating_add(1)).to_be_bytes().to_vec(),
+            Direction::Descending => day.to_be_bytes().to_vec(),
+        });
+    }
+    Ok(look.page())
+}
+
+/// Whether the page ended within the range.
+fn of_destination(
+    read: &dyn Read,
+    range: KeyRange,
+    filter: &Filter,
+    look: &mut Look<'_, AttemptRecord>,
+) -> Result<bool, StoreError> {
+    let mut ended = false;
+    tables::scan(read, range, |key: AttemptKey, record| {
+        if look.is_over() {
+            ended = true;
+            return Ok(look.stop());
+        }
+        let wanted = filter.matches(&record) && of_type(read, filter, &key, look)?;
+        look.at(key.encode(), wanted.then_some(record));
+        Ok(tables::more(true))
+    })?;
+    Ok(ended)
+}
+
+/// Whether the page ended within the range.
+fn of_tenant(
+    read: &dyn Read,
+    range: KeyRange,
+    filter: &Filter,
+    look: &mut Look<'_, AttemptRecord>,
+) -> Result<bool, StoreError> {
+    let mut ended = false;
+    tables::scan_keys(read, range, |by_tenant: AttemptByTenantKey| {
+        if look.is_over() {
+            ended = true;
+            return Ok(look.stop());
+        }
+        let key = by_tenant.attempt();
+        // The record may have gone before its mark: their retention ends in bounded steps.
+        let record = tables::get(read, &key)?.filter(|record| filter.matches(record));
+        let wanted = record.is_some() && of_type(read, filter, &key, look)?;
+        look.at(by_tenant.encode(), record.filter(|_| wanted));
+        Ok(tables::more(true))
+    })?;
+    Ok(ended)
+}
+
+fn of_type(
+    read: &dyn Read,
+    filter: &Filter,
+    key: &AttemptKey,
+    look: &mut Look<'_, AttemptRecord>,
+) -> Result<bool, StoreError> {
+    let Some(wanted) = &filter.event_type else {
+        return Ok(true);
+    };
+    let id = EventId {
+        partition: key.partition,
+        seq: key.seq,
+    };
+    let event = events::get(read, key.tenant, id)?;
+    look.read(event.as_ref().map_or(0, |event| event.new.payload.bytes.len()));
+    Ok(event.is_some_and(|event| event.new.event_type == *wanted))
+}
+
+/// The days of a span for which there are attempts at all, from the one that the cursor stands in.
 fn days(
     read: &dyn Read,
-    since: Timestamp,
-    until: Timestamp,
+    filter: &Filter,
     direction: Direction,
+    from: Option<&[u8]>,
 ) -> Result<Vec<u32>, StoreError> {
-    if since >= until {
+    if filter.since >= filter.until {
         return Ok(Vec::new());
     }
     let all = KeyRange::prefix(&[]);
@@ -121,16 +247,23 @@ fn days(
     else {
         return Ok(Vec::new());
     };
-    let days = first.max(since.day())..=last.min(until.day());
+    let (first, last) = (first.max(filter.since.day()), last.min(filter.until.day()));
+    let begun = from
+        .and_then(<[u8]>::first_chunk)
+        .map(|day| u32::from_be_bytes(*day));
     Ok(match direction {
-        Direction::Ascending => days.collect(),
-        Direction::Descending => days.rev().collect(),
+        Direction::Ascending => (first.max(begun.unwrap_or(first))..=last).collect(),
+        // A cursor that is a day and no more stands behind all of it.
+        Direction::Descending => (first..=last.min(begun.unwrap_or(last)))
+            .rev()
+            .filter(|day| from != Some(day.to_be_bytes().as_slice()))
+            .collect(),
     })
 }
 
 fn first_day(read: &dyn Read, range: KeyRange) -> Result<Option<u32>, StoreError> {
     let mut day = None;
-    tables::scan_keys(read, range, |key: AttemptKey| {
+    tables::scan_keys(read, range, |key: AttemptByTenantKey| {
         day = Some(key.day);
         Ok(tables::more(false))
     })?;

@@ -53,6 +53,8 @@ pub fn totals(read: &dyn Read) -> Result<DestinationCounts, StoreError> {
                 expired: sum.expired + counts.expired,
                 delivered_dropped: sum.delivered_dropped + counts.delivered_dropped,
                 expired_dropped: sum.expired_dropped + counts.expired_dropped,
+                discarded: sum.discarded + counts.discarded,
+                discarded_dropped: sum.discarded_dropped + counts.discarded_dropped,
             }
         }))
 }

@@ -46,3 +46,13 @@ pub(crate) fn strip(
     }
     Ok(())
 }
+
+/// An event by its row.
+pub(crate) fn of_row(key: &EventKey, value: &[u8]) -> Result<Event, StoreError> {
+    let id = EventId {
+        partition: key.partition,
+        seq: key.seq,
+    };
+    decode_event(id, Bytes::copy_from_slice(value))
+        .map_err(|error| unreadable(EventKey::TABLE, &key.encode(), &error))
+}

@@ -1,6 +1,7 @@
 //! Golden bytes: every command, answer and stored row as it was first written. A difference here means that an old
 //! log or an old state would be read as something else. `UPDATE=1` adds what is new; nothing may change.
 
+mod asking_world;
 mod full_world;
 mod kept_world;
 
@@ -20,14 +21,16 @@ use pushrail_machine::memory::MemoryStore;
 use pushrail_machine::store::{Change, Changes, KeyRange, Read, Table};
 use pushrail_machine::{Answers, invariants, query};
 use pushrail_model::command::{Batch, Command, ReleaseShards};
-use pushrail_model::ids::{BatchNumber, BootId, Epoch, EventId, EventSeq, LogIndex, NodeId, TenantNo};
+use pushrail_model::ids::{BatchNumber, BootId, Epoch, EventId, EventSeq, JobNo, LogIndex, NodeId, TenantNo};
+use pushrail_model::job::JobState;
 use pushrail_model::payload::Encoding;
-use pushrail_model::replay::ReplayAnswer;
+use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
 use pushrail_model::retention::Retention;
 use pushrail_model::shard::{Partition, ShardId};
 use pushrail_model::time::{Span, Timestamp};
 
+use crate::golden::asking_world::asking_world;
 use crate::golden::full_world::full_world;
 use crate::golden::kept_world::kept_world;
 use crate::samples;
@@ -62,7 +65,7 @@ fn batch_of(command: Command) -> Batch {
 
 #[test]
 fn every_command_is_written_as_it_was() {
-    let (world, kept) = (full_world(), kept_world());
+    let (world, kept, asking) = (full_world(), kept_world(), asking_world());
     let mut kinds = Vec::new();
     let commands_of = |world: &World| -> Vec<Command> {
         let batches = world.entries.iter().flat_map(|entry| &entry.batches);
@@ -70,11 +73,12 @@ fn every_command_is_written_as_it_was() {
     };
     let commands = commands_of(&world);
     let later = commands_of(&kept).into_iter().filter(is_of_upkeep);
+    let asked = commands_of(&asking).into_iter().filter(is_of_jobs);
     let release = Command::ReleaseShards(ReleaseShards {
         node: NodeId(1),
         shards: vec![(ShardId::new(1023).unwrap(), Epoch(9))],
     });
-    for command in commands.into_iter().chain([release]).chain(later) {
+    for command in commands.into_iter().chain([release]).chain(later).chain(asked) {
         let name = match &command {
             Command::InitCluster(_) => "init_cluster",
             Command::AcceptEvents(_) => "accept_events",
@@ -90,6 +94,11 @@ fn every_command_is_written_as_it_was() {
             Command::ExpireDeadLetters(_) => "expire_dead_letters",
             Command::DropEvents(_) => "drop_events",
             Command::DropCarried(_) => "drop_carried",
+            Command::DiscardDeadLetters(_) => "discard_dead_letters",
+            Command::StartJob(_) => "start_job",
+            Command::AdvanceJob(_) => "advance_job",
+            Command::CancelJob(_) => "cancel_job",
+            Command::CountCauses(_) => "count_causes",
         };
         let place = kinds.iter().filter(|kind| **kind == name).count();
         kinds.push(name);
@@ -103,9 +112,20 @@ fn every_command_is_written_as_it_was() {
     kinds.dedup();
     assert_eq!(
         kinds.len(),
-        14,
+        19,
         "a golden file for each kind of command: {kinds:?}"
     );
+}
+
+fn is_of_jobs(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::DiscardDeadLetters(_)
+            | Command::StartJob(_)
+            | Command::AdvanceJob(_)
+            | Command::CancelJob(_)
+            | Command::CountCauses(_)
+    )
 }
 
 /// A command of upkeep, or a field that came with it.
@@ -222,9 +242,37 @@ fn every_answer_is_written_as_it_was() {
 }
 
 #[test]
+fn every_answer_about_jobs_is_written_as_it_was() {
+    let states = [JobState::Running, JobState::Done, JobState::Cancelled];
+    let mut responses: Vec<Response> = states
+        .map(|state| Response::Job {
+            number: JobNo(7),
+            state,
+        })
+        .to_vec();
+    responses.push(Response::Discards(vec![
+        DiscardAnswer::Discarded,
+        DiscardAnswer::NotDead,
+        DiscardAnswer::Unknown,
+    ]));
+    let answers = Answers {
+        index: LogIndex(9),
+        responses,
+    };
+
+    let kept = golden("answers-jobs.bin", &encode_answers(&answers));
+
+    assert_eq!(decode_answers(kept).unwrap(), answers);
+}
+
+#[test]
 fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
     // The first world stands as it was first written; what came later has rows in the second.
-    let worlds = [("", full_world()), ("kept-", kept_world())];
+    let worlds = [
+        ("", full_world()),
+        ("kept-", kept_world()),
+        ("asking-", asking_world()),
+    ];
     let mut written = BTreeSet::new();
     for (prefix, world) in &worlds {
         let mut changes = Vec::new();
@@ -241,7 +289,7 @@ fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
         read_back.commit(&Changes(changes));
         assert_eq!(invariants::check(&read_back), Ok(()));
         assert_eq!(digest(&read_back).unwrap(), digest(&world.store).unwrap());
-        assert_eq!(query::clock(&read_back).unwrap(), world.time);
+        assert_eq!(query::clock(&read_back).unwrap(), world.clock());
     }
     assert_eq!(written, BTreeSet::from(Table::ALL), "every table has a row");
     assert_eq!(worlds[0].1.time, BEGINNING.plus(Span::from_secs(3)));

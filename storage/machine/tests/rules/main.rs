@@ -10,6 +10,7 @@ mod bounds;
 mod golden;
 mod held;
 mod keeping;
+mod lists;
 mod properties;
 mod queries;
 mod render;

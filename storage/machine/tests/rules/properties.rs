@@ -237,6 +237,12 @@ fn chance_meets_every_answer() {
         "retired",
         "dropped",
         "carried",
+        "discard Discarded",
+        "discard NotDead",
+        "discard Unknown",
+        "job Running",
+        "job Done",
+        "job Cancelled",
     ];
     for word in wanted {
         assert!(met.contains(word), "{word} is not among {met:?}");
@@ -251,6 +257,11 @@ fn words(response: &Response) -> Vec<String> {
             .collect(),
         Response::Attempts(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
         Response::Replay(answers) => answers.iter().map(|answer| format!("{answer:?}")).collect(),
+        Response::Discards(answers) => answers
+            .iter()
+            .map(|answer| format!("discard {answer:?}"))
+            .collect(),
+        Response::Job { state, .. } => vec![format!("job {state:?}")],
         Response::Shards(1..) => vec!["shards".to_owned()],
         Response::Swept { dropped, carried, .. } => {
             let words = [(*dropped > 0, "dropped"), (*carried > 0, "carried")];

@@ -1,7 +1,7 @@
 //! Questions that come in pages, and those that an owner asks.
 
 use pushrail_machine::query;
-use pushrail_machine::query::page::Page;
+use pushrail_machine::query::page::{Budget, Page};
 use pushrail_machine::store::Direction;
 use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::command::QueueKey;
@@ -16,6 +16,9 @@ use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::samples;
 use crate::world::{BEGINNING, World};
+
+/// Pages of two.
+const TWO: Budget = Budget { rows: 2, reads: 100 };
 
 /// Two tenants with two destinations each, and five events a day apart for each of them.
 fn world() -> World {
@@ -139,19 +142,15 @@ fn attempts_of_a_destination_come_in_pages_over_days_both_ways() {
     }
     let (acme, hook) = (tenant(&world, "acme"), hook(&world));
     let starts = |since: Timestamp, until: Timestamp, direction: Direction| {
+        let filter = query::attempts::Filter {
+            destination: Some(hook.number),
+            since,
+            until,
+            ..query::attempts::Filter::default()
+        };
+        let of = (Partition::of(&acme.id), acme.number);
         let rows = all_pages(|from| {
-            query::attempts::of_destination(
-                &world.store,
-                Partition::of(&acme.id),
-                acme.number,
-                hook.number,
-                since,
-                until,
-                from,
-                2,
-                direction,
-            )
-            .unwrap()
+            query::attempts::list(&world.store, of, &filter, direction, from, &mut { TWO }).unwrap()
         });
         let half_days = |record: &AttemptRecord| record.attempt.start.since(start).0 / (Span::DAY.0 / 2);
         rows.iter().map(half_days).collect::<Vec<_>>()
@@ -183,11 +182,11 @@ fn a_cursor_of_another_destination_shows_nothing_of_it() {
     let list = |tenant: &Tenant, from: Option<&[u8]>| {
         query::dead_letters::list(
             &world.store,
-            Partition::of(&tenant.id),
-            tenant.number,
-            None,
+            (Partition::of(&tenant.id), tenant.number),
+            &query::dead_letters::Filter::default(),
+            Direction::Descending,
             from,
-            2,
+            &mut { TWO },
         )
         .unwrap()
     };
@@ -207,10 +206,17 @@ fn dead_letters_come_newest_first() {
         record(&mut world, key, outcome, Verdict::Bury(DeathReason::Permanent));
     }
     let acme = tenant(&world, "acme");
-    let (partition, destination) = (Partition::of(&acme.id), Some(hook(&world).number));
+    let of = (Partition::of(&acme.id), acme.number);
+    let filter = query::dead_letters::Filter {
+        destination: Some(hook(&world).number),
+        ..query::dead_letters::Filter::default()
+    };
 
     let letters = all_pages(|from| {
-        query::dead_letters::list(&world.store, partition, acme.number, destination, from, 2).unwrap()
+        query::dead_letters::list(&world.store, of, &filter, Direction::Descending, from, &mut {
+            TWO
+        })
+        .unwrap()
     });
 
     assert_eq!(letters.len(), 5);

@@ -3,13 +3,15 @@
 use std::ops::ControlFlow;
 
 use pushrail_machine::query;
-use pushrail_machine::store::{KeyRange, Read, Table};
+use pushrail_machine::query::page::Budget;
+use pushrail_machine::store::{Direction, KeyRange, Read, Table};
 use pushrail_machine::{Applied, BatchAnswer};
 use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::command::{Command, Hint, QueueKey};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::Destination;
-use pushrail_model::ids::{EventId, TenantId};
+use pushrail_model::ids::{EventId, JobId, TenantId};
+use pushrail_model::job::Job;
 use pushrail_model::outcome::Outcome;
 use pushrail_model::response::{EventAnswer, Response};
 use pushrail_model::shard::{Ownership, Partition};
@@ -54,6 +56,8 @@ fn response(world: &World, response: &Response) -> String {
         } => format!("destination {number}, version {version}, shard {shard}"),
         Response::Route { version } => format!("route, version {version}"),
         Response::Replay(answers) => format!("replay {answers:?}").to_lowercase(),
+        Response::Discards(answers) => format!("discard {answers:?}").to_lowercase(),
+        Response::Job { number, state } => format!("{}: {state:?}", JobId(*number)).to_lowercase(),
         Response::Shards(count) => format!("{count} shards changed"),
         Response::Swept {
             dropped,
@@ -130,8 +134,8 @@ fn span(span: Span) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// `show e1`, `show acme/hook`, `show due acme/hook`, `show dead acme`, `show shard acme/hook`, `show doors`,
-/// `show clock`.
+/// `show e1`, `show acme/hook`, `show due acme/hook`, `show dead acme`, `show causes acme`, `show jobs acme`,
+/// `show shard acme/hook`, `show doors`, `show clock`.
 pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
     match *words {
         ["clock"] => vec![format!("clock {}", time(world.clock()))],
@@ -139,6 +143,8 @@ pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
         ["rows"] => vec![rows(world)],
         ["due", name] => due(world, name),
         ["dead", tenant] => dead(world, tenant),
+        ["causes", tenant] => causes(world, tenant),
+        ["jobs", tenant] => jobs(world, tenant),
         ["shard", name] => vec![shard(world, name)],
         [name] if name.contains('/') => vec![destination(world, name)],
         [event] => story(world, event),
@@ -172,7 +178,10 @@ fn destination(world: &World, name: &str) -> String {
             0 => String::new(),
             expired => format!(", {expired} expired"),
         },
-    )
+    ) + &match counts.discarded {
+        0 => String::new(),
+        discarded => format!(", {discarded} discarded"),
+    }
 }
 
 fn due(world: &World, name: &str) -> Vec<String> {
@@ -200,7 +209,18 @@ fn dead(world: &World, tenant: &str) -> Vec<String> {
     let id: TenantId = tenant.parse().unwrap();
     let tenant = query::config::tenant(&world.store, &id).unwrap().unwrap();
     let partition = Partition::of(&tenant.id);
-    let page = query::dead_letters::list(&world.store, partition, tenant.number, None, None, 100).unwrap();
+    let page = query::dead_letters::list(
+        &world.store,
+        (partition, tenant.number),
+        &query::dead_letters::Filter::default(),
+        Direction::Descending,
+        None,
+        &mut Budget {
+            rows: 100,
+            reads: 100,
+        },
+    );
+    let page = page.unwrap();
     let lines = page.rows.into_iter().map(|letter| {
         let event = EventId {
             partition,
@@ -218,6 +238,60 @@ fn dead(world: &World, tenant: &str) -> Vec<String> {
         )
     });
     lines.collect()
+}
+
+fn causes(world: &World, tenant: &str) -> Vec<String> {
+    let tenant = tenant_of(world, tenant);
+    let of = (Partition::of(&tenant.id), tenant.number);
+    let page = query::dead_letters::causes(&world.store, of, None, None, 100).unwrap();
+    let lines = page.rows.into_iter().map(|group| {
+        format!(
+            "destination {}: {} dead of {:?}",
+            group.destination, group.dead, group.cause
+        )
+    });
+    let counted = query::dead_letters::counted_to(&world.store).unwrap().is_none();
+    lines
+        .chain((!counted).then(|| "not all are counted".to_owned()))
+        .collect()
+}
+
+fn jobs(world: &World, tenant: &str) -> Vec<String> {
+    let tenant = tenant_of(world, tenant);
+    let jobs = query::jobs::list(&world.store, Partition::of(&tenant.id), tenant.number).unwrap();
+    jobs.iter().map(job).collect()
+}
+
+fn job(job: &Job) -> String {
+    let cause = job
+        .cause
+        .map_or_else(String::new, |cause| format!(" of {cause:?}"));
+    let total = job
+        .total
+        .map_or_else(|| "?".to_owned(), |total| total.to_string());
+    let ended = job
+        .ended
+        .map_or_else(String::new, |at| format!(" at {}", time(at)));
+    let by = |name: &str| match name {
+        "" => String::new(),
+        name => format!(" by {name}"),
+    };
+    format!(
+        "{}: {:?}{cause} to destination {}{}: {} of {total} taken, {} passed, {:?}{ended}{}",
+        JobId(job.number),
+        job.kind,
+        job.destination,
+        by(&job.actor),
+        job.taken,
+        job.passed,
+        job.state,
+        by(&job.ended_by),
+    )
+}
+
+fn tenant_of(world: &World, tenant: &str) -> Tenant {
+    let id: TenantId = tenant.parse().unwrap();
+    query::config::tenant(&world.store, &id).unwrap().unwrap()
 }
 
 fn shard(world: &World, name: &str) -> String {
@@ -333,6 +407,9 @@ fn life(delivery: &Delivery) -> String {
         DeliveryState::Dead { at, reason } => format!("dead since {} ({reason:?})", time(at)),
         DeliveryState::Expired { at, died, reason } => {
             format!("expired at {}, dead since {} ({reason:?})", time(at), time(died))
+        }
+        DeliveryState::Discarded { at } => {
+            format!("discarded at {} by {:?}", time(at), delivery.discarded_by)
         }
     };
     format!(

@@ -2,20 +2,25 @@
 //! `wait 5s` · `tenant acme request=r1 keys=1h dead=2d` · `destination acme/hook` · `route acme all pattern=** to=hook` ·
 //! `publish acme order.paid body=x key=k revision=3` · `attempt e1/hook delivered` ·
 //! `attempt e1/hook failed 500 retry=5s` · `pause acme/hook` · `resume acme/hook` · `replay acme e1/hook` ·
-//! `give acme/hook from=0 to=1` · `ask …` · `release acme/hook node=1 epoch=1` · `init` · `show …` ·
-//! `upkeep` (all that a leader would drop now) ·
-//! `batch node=2 boot=1 number=1 lowest=1 | tenant acme | …` (also `together | … | …`) · `again` (the last batch)
+//! `upkeep` (all that a leader would drop now) · `discard acme e1/hook actor=ann` · `job replay acme/hook cause=server` ·
+//! `advance acme job=1 take=2 read=9` · `cancel acme job=1` · `count read=9` · `give …` · `batch … | …` · `show …`: see `line`
 
 use std::collections::BTreeMap;
+
+use bytes::Bytes;
 
 use pushrail_machine::query;
 use pushrail_model::attempt::Attempt;
 use pushrail_model::command::{
-    Batch, Command, InitCluster, MoveKind, ReleaseShards, SetDestinationState, StartReplay, WantedState,
+    AdvanceJob, Batch, CancelJob, Command, CountCauses, DiscardDeadLetters, InitCluster, MoveKind,
+    ReleaseShards, SetDestinationState, StartJob, StartReplay, WantedState,
 };
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
-use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, EventId, LogIndex, NodeId, Run};
+use pushrail_model::ids::{
+    AttemptNumber, BatchNumber, BootId, Epoch, EventId, JobNo, LogIndex, NodeId, Run, TenantId,
+};
+use pushrail_model::job::{JobCursor, JobKind};
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
 use pushrail_model::retention::Retention;
 use pushrail_model::shard::{Partition, ShardId};
@@ -61,6 +66,14 @@ impl<'a> Words<'a> {
 
     fn request(&self) -> &'a str {
         self.named.get("request").copied().unwrap_or_default()
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.named.get(name).copied().unwrap_or_default().to_owned()
+    }
+
+    fn fits(&self, name: &str) -> u32 {
+        u32::try_from(self.needed(name)).unwrap()
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -189,6 +202,27 @@ impl Script {
                 request_id: words.request().to_owned(),
                 deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
             }),
+            "discard" => Command::DiscardDeadLetters(DiscardDeadLetters {
+                tenant: words.plain(1).parse().unwrap(),
+                actor: words.text("actor"),
+                deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
+            }),
+            "job" => job(&words),
+            "advance" => self.advance(&words),
+            "cancel" => Command::CancelJob(CancelJob {
+                tenant: words.plain(1).parse().unwrap(),
+                job: JobNo(words.needed("job")),
+                actor: words.text("actor"),
+            }),
+            "count" => Command::CountCauses(CountCauses {
+                from: match words.plain.contains(&"stale") {
+                    true => Bytes::from_static(b"elsewhere"),
+                    false => query::dead_letters::counted_to(&self.world.store)
+                        .unwrap()
+                        .unwrap_or_default(),
+                },
+                read_max: words.fits("read"),
+            }),
             "give" => self.shard_move(&words, MoveKind::Give),
             "ask" => self.shard_move(&words, MoveKind::Ask),
             "release" => Command::ReleaseShards(ReleaseShards {
@@ -291,6 +325,26 @@ impl Script {
         }
     }
 
+    /// A step of a job from where it stands; from its beginning, where that is stale.
+    fn advance(&self, words: &Words<'_>) -> Command {
+        let tenant: TenantId = words.plain(1).parse().unwrap();
+        let partition = Partition::of(&tenant);
+        let tenant = query::config::tenant(&self.world.store, &tenant)
+            .unwrap()
+            .unwrap();
+        let number = JobNo(words.needed("job"));
+        let job = query::jobs::job(&self.world.store, partition, tenant.number, number).unwrap();
+        let fresh = job.filter(|_| !words.plain.contains(&"stale"));
+        Command::AdvanceJob(AdvanceJob {
+            partition,
+            tenant: tenant.number,
+            job: number,
+            from: fresh.map_or_else(JobCursor::default, |job| job.cursor),
+            taken_max: words.fits("take"),
+            read_max: words.fits("read"),
+        })
+    }
+
     fn shard_move(&self, words: &Words<'_>, how: MoveKind) -> Command {
         samples::shard_move(
             shard(words.plain(1)),
@@ -298,6 +352,30 @@ impl Script {
             words.needed("to"),
             how,
         )
+    }
+}
+
+fn job(words: &Words<'_>) -> Command {
+    let (tenant, destination) = words.plain(2).split_once('/').unwrap();
+    Command::StartJob(StartJob {
+        tenant: tenant.parse().unwrap(),
+        kind: match words.plain(1) {
+            "replay" => JobKind::Replay,
+            "discard" => JobKind::Discard,
+            other => panic!("no such job: {other}"),
+        },
+        destination: destination.parse().unwrap(),
+        cause: words.named.get("cause").map(|name| cause(name)),
+        actor: words.text("actor"),
+        request_id: words.request().to_owned(),
+    })
+}
+
+fn cause(name: &str) -> Cause {
+    match name {
+        "server" => Cause::Server,
+        "rejected" => Cause::Rejected,
+        other => panic!("cause {other}"),
     }
 }
 

@@ -8,7 +8,7 @@ use pushrail_machine::query::counts::DestinationCounts;
 use pushrail_machine::query::event::{self, Explained};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::{Destination, DestinationState};
-use pushrail_model::ids::{DeliveryId, TenantId};
+use pushrail_model::ids::{DeliveryId, EventId, TenantId};
 use pushrail_model::retention::Retention;
 use pushrail_model::route::{DecisionReason, Route};
 use pushrail_model::shard::Ownership;
@@ -35,9 +35,9 @@ pub(super) struct Material {
 }
 
 /// What a destination's queue holds, and who delivers.
-pub(super) struct Place {
-    pub(super) counts: DestinationCounts,
-    pub(super) ownership: Option<Ownership>,
+pub(in crate::services) struct Place {
+    pub(in crate::services) counts: DestinationCounts,
+    pub(in crate::services) ownership: Option<Ownership>,
 }
 
 /// Tells it, but for the state that it reflects.
@@ -55,7 +55,7 @@ pub(super) fn tell(tenant: &TenantId, material: &Material) -> ExplainEventRespon
         deliveries: deliveries
             .iter()
             .zip(&material.places)
-            .map(|(one, place)| delivery(tenant, material, one, place, attempts_each))
+            .map(|(one, place)| delivery(tenant, event.id, one, place, attempts_each))
             .collect(),
         now: convert::moment(material.now),
         applied: String::new(),
@@ -88,15 +88,16 @@ fn decisions(material: &Material) -> Vec<RoutingDecision> {
         .collect()
 }
 
-fn delivery(
+/// One delivery of an event, with its newest attempts.
+pub(in crate::services) fn delivery(
     tenant: &TenantId,
-    material: &Material,
+    event: EventId,
     one: &event::ExplainedDelivery,
     place: &Place,
     attempts_max: usize,
 ) -> ExplainedDelivery {
     let id = DeliveryId {
-        event: material.explained.event.id,
+        event,
         place: one.delivery.place,
     };
     let destination = one.destination.id.as_str();
@@ -137,6 +138,12 @@ fn next(delivery: &Delivery, destination: &Destination, retention: &Retention) -
         DeliveryState::Delivered { at } => {
             return Step::Delivered(next_step::Delivered {
                 at: convert::moment(at),
+            });
+        }
+        DeliveryState::Discarded { at } => {
+            return Step::Discarded(next_step::Discarded {
+                at: convert::moment(at),
+                by: delivery.discarded_by.clone(),
             });
         }
         DeliveryState::Dead { at, reason } => {
@@ -196,6 +203,7 @@ mod tests {
             held_before: Span::ZERO,
             retries_max: 0,
             marks: Vec::new(),
+            discarded_by: String::new(),
         }
     }
 

@@ -4,12 +4,13 @@
 use pushrail_machine::{Applied, query};
 use pushrail_model::attempt::Attempt;
 use pushrail_model::command::{
-    Batch, Bucketed, Command, DropBuckets, DropCarried, MoveKind, ReleaseShards, SetDestinationState,
-    StartReplay, WantedState,
+    AdvanceJob, Batch, Bucketed, CancelJob, Command, CountCauses, DiscardDeadLetters, DropBuckets,
+    DropCarried, MoveKind, ReleaseShards, SetDestinationState, StartJob, StartReplay, WantedState,
 };
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
-use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, LogIndex, NodeId, Run};
+use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, JobNo, LogIndex, NodeId, Run};
+use pushrail_model::job::{JobCursor, JobKind};
 use pushrail_model::limits;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
 use pushrail_model::retention::Retention;
@@ -129,7 +130,7 @@ impl Game {
         if !op.joined {
             self.send();
         }
-        match op.what % 32 {
+        match op.what % 44 {
             0..=9 => self.publish(op),
             10..=19 => self.attempt(op),
             20 => self.again(op),
@@ -140,7 +141,13 @@ impl Game {
             28 | 29 => self.tick(op),
             30 if op.d.is_multiple_of(2) => self.keep_house(op),
             30 => self.repeat_batch(op),
-            _ => self.boot(op),
+            31 => self.boot(op),
+            32 | 33 => self.discard(op),
+            34 | 35 => self.start_job(op),
+            36..=39 => self.advance_job(op),
+            40 => self.cancel_job(op),
+            41 | 42 => self.count_causes(op),
+            _ => self.replay(op),
         }
     }
 
@@ -281,6 +288,60 @@ impl Game {
             tenant: of(&TENANTS, op.c).parse().unwrap(),
             request_id: [format!("p{}", op.d % 32), String::new()][usize::from(op.d % 2)].clone(),
             deliveries,
+        }));
+    }
+
+    fn discard(&mut self, op: Op) {
+        let deliveries = (0..4).filter_map(|more| self.delivery(op.a.wrapping_add(more), op.b));
+        let command = DiscardDeadLetters {
+            tenant: of(&TENANTS, op.c).parse().unwrap(),
+            actor: of(&["", "ann"], op.d).to_owned(),
+            deliveries: deliveries.collect(),
+        };
+        self.gathered.push(Command::DiscardDeadLetters(command));
+    }
+
+    fn start_job(&mut self, op: Op) {
+        self.gathered.push(Command::StartJob(StartJob {
+            tenant: of(&TENANTS, op.a).parse().unwrap(),
+            kind: of(&[JobKind::Replay, JobKind::Discard], op.c),
+            destination: of(&DESTINATIONS, op.b).parse().unwrap(),
+            cause: of(&[None, Some(Cause::Auth), Some(Cause::Server)], op.d),
+            actor: String::new(),
+            request_id: [format!("j{}", op.d % 16), String::new()][usize::from(op.c / 2 % 2)].clone(),
+        }));
+    }
+
+    /// A step of one of the running jobs, now and then from elsewhere.
+    fn advance_job(&mut self, op: Op) {
+        let running = query::jobs::running(&self.world.store, 8).unwrap();
+        let Some((partition, tenant, job)) = running.get(usize::from(op.a) % running.len().max(1)) else {
+            return;
+        };
+        let stale = op.d > 230;
+        self.gathered.push(Command::AdvanceJob(AdvanceJob {
+            partition: *partition,
+            tenant: *tenant,
+            job: job.number,
+            from: if stale { JobCursor::default() } else { job.cursor },
+            taken_max: u32::from(op.b % 4),
+            read_max: u32::from(op.c % 6) + 1,
+        }));
+    }
+
+    fn cancel_job(&mut self, op: Op) {
+        self.gathered.push(Command::CancelJob(CancelJob {
+            tenant: of(&TENANTS, op.a).parse().unwrap(),
+            job: JobNo(u64::from(op.b % 6)),
+            actor: "ann".to_owned(),
+        }));
+    }
+
+    fn count_causes(&mut self, op: Op) {
+        let from = query::dead_letters::counted_to(&self.world.store).unwrap();
+        self.gathered.push(Command::CountCauses(CountCauses {
+            from: from.unwrap_or_default(),
+            read_max: u32::from(op.a % 3) + 1,
         }));
     }
 

@@ -1,0 +1,95 @@
+//! What becomes of dead letters: chosen ones run again or are given up at once; all of a destination by a job.
+
+use pushrail_machine::query::jobs;
+use pushrail_model::command::{CancelJob, Command, DiscardDeadLetters, StartJob, StartReplay};
+use pushrail_model::delivery::DeliveryKey;
+use pushrail_model::ids::{JobNo, TenantId};
+use pushrail_model::job::Job;
+use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
+use pushrail_model::response::Response;
+use pushrail_model::shard::Partition;
+use pushrail_model::token::Token;
+use pushrail_raft::view::Freshness;
+
+use crate::door::Door;
+use crate::door::refusal::Refusal;
+use crate::door::settings::{done_but, gone};
+
+impl Door {
+    /// Runs dead letters of one tenant again; one answer for each, in order.
+    pub(crate) async fn start_replay(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryKey>,
+        request_id: String,
+    ) -> Result<(Vec<ReplayAnswer>, Token), Refusal> {
+        let count = deliveries.len();
+        let command = Command::StartReplay(StartReplay {
+            tenant,
+            request_id,
+            deliveries,
+        });
+        let proposed = self.carry_out(command).await?;
+        let Response::Replay(answers) = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
+        if answers.len() != count {
+            // The request id stands for another list of deliveries than this one.
+            let why = "it was used for a replay of other deliveries";
+            return Err(Refusal::invalid("request_id", why));
+        }
+        Ok((answers, proposed.token))
+    }
+
+    /// Gives dead letters of one tenant up; one answer for each, in order.
+    pub(crate) async fn discard(
+        &self,
+        tenant: TenantId,
+        deliveries: Vec<DeliveryKey>,
+    ) -> Result<(Vec<DiscardAnswer>, Token), Refusal> {
+        let command = Command::DiscardDeadLetters(DiscardDeadLetters {
+            tenant,
+            actor: String::new(),
+            deliveries,
+        });
+        let proposed = self.carry_out(command).await?;
+        let Response::Discards(answers) = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
+        Ok((answers, proposed.token))
+    }
+
+    /// Begins a job.
+    pub(crate) async fn start_job(&self, wish: StartJob) -> Result<(Job, Token), Refusal> {
+        let tenant = wish.tenant.clone();
+        let proposed = self.carry_out(Command::StartJob(wish)).await?;
+        self.job_at(&tenant, &proposed.response, proposed.token).await
+    }
+
+    /// Ends a job.
+    pub(crate) async fn cancel_job(&self, tenant: TenantId, job: JobNo) -> Result<(Job, Token), Refusal> {
+        let command = Command::CancelJob(CancelJob {
+            tenant: tenant.clone(),
+            job,
+            actor: String::new(),
+        });
+        let proposed = self.carry_out(command).await?;
+        self.job_at(&tenant, &proposed.response, proposed.token).await
+    }
+
+    async fn job_at(
+        &self,
+        tenant: &TenantId,
+        response: &Response,
+        token: Token,
+    ) -> Result<(Job, Token), Refusal> {
+        let Response::Job { number, .. } = *response else {
+            return Err(Refusal::unexpected(response));
+        };
+        let read = self.ask_of(Freshness::AtLeast(token), tenant, move |view, tenant| {
+            jobs::job(view, Partition::of(&tenant.id), tenant.number, number)
+        });
+        let job = read.await.map_err(done_but)?.value.ok_or_else(gone)?;
+        Ok((job, token))
+    }
+}

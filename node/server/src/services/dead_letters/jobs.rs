@@ -1,0 +1,152 @@
+//! Jobs: a replay or a discard of all that is dead at a destination.
+
+use pushrail_api::v1::{
+    self, CancelDeadLetterJobRequest, CancelDeadLetterJobResponse, DeadLetterJob, DeadLetterJobKind,
+    DeadLetterJobState, GetDeadLetterJobRequest, GetDeadLetterJobResponse, ListDeadLetterJobsRequest,
+    ListDeadLetterJobsResponse, StartDeadLetterJobRequest, StartDeadLetterJobResponse,
+};
+use pushrail_machine::query::{config, jobs};
+use pushrail_machine::store::{Read, StoreError};
+use pushrail_model::command::StartJob;
+use pushrail_model::ids::{DestinationId, JobId, TenantId};
+use pushrail_model::job::{Job, JobKind, JobState};
+use pushrail_model::shard::Partition;
+use pushrail_model::tenant::Tenant;
+use pushrail_raft::view::Freshness;
+
+use crate::door::Door;
+use crate::door::refusal::{Refusal, Sort};
+use crate::door::settings::checks::Checks;
+use crate::services::{convert, filter};
+
+/// Begins one.
+pub(in crate::services) async fn start(
+    door: &Door,
+    request: StartDeadLetterJobRequest,
+) -> Result<StartDeadLetterJobResponse, Refusal> {
+    let mut checks = Checks::default();
+    let request_id = checks.request_id(request.request_id.clone());
+    let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
+    let destination: Option<DestinationId> = checks.id("destination", &request.destination);
+    let kind = match request.kind() {
+        DeadLetterJobKind::Replay => Some(JobKind::Replay),
+        DeadLetterJobKind::Discard => Some(JobKind::Discard),
+        DeadLetterJobKind::Unspecified => {
+            checks.complain("kind", "replay or discard is required");
+            None
+        }
+    };
+    let cause = filter::cause(request.cause);
+    let ((tenant, destination), kind) = checks.finish(tenant.zip(destination).zip(kind))?;
+    let wish = StartJob {
+        tenant: tenant.clone(),
+        kind,
+        destination,
+        cause: cause?,
+        actor: String::new(),
+        request_id,
+    };
+    let (job, token) = door.start_job(wish).await?;
+    Ok(StartDeadLetterJobResponse {
+        job: Some(shown(door, &tenant, job).await?),
+        token: token.to_string(),
+    })
+}
+
+/// Shows one.
+pub(in crate::services) async fn get(
+    door: &Door,
+    request: GetDeadLetterJobRequest,
+) -> Result<GetDeadLetterJobResponse, Refusal> {
+    let tenant: TenantId = convert::id("tenant", &request.tenant)?;
+    let JobId(number) = convert::id("job", &request.job)?;
+    let freshness = convert::freshness(request.consistency.as_ref())?;
+    let query = move |view: &dyn Read, tenant: &Tenant| {
+        let job = jobs::job(view, Partition::of(&tenant.id), tenant.number, number)?;
+        job.map(|job| message(view, tenant, &job)).transpose()
+    };
+    let answered = door.ask_of(freshness, &tenant, query).await?;
+    let job = answered.value.ok_or(Refusal::NotFound {
+        sort: Sort::Job,
+        id: request.job,
+    })?;
+    Ok(GetDeadLetterJobResponse {
+        job: Some(job),
+        applied: answered.token.to_string(),
+        age: answered.age.and_then(convert::length),
+    })
+}
+
+/// Shows all of a tenant.
+pub(in crate::services) async fn list(
+    door: &Door,
+    request: ListDeadLetterJobsRequest,
+) -> Result<ListDeadLetterJobsResponse, Refusal> {
+    let tenant: TenantId = convert::id("tenant", &request.tenant)?;
+    let freshness = convert::freshness(request.consistency.as_ref())?;
+    let query = |view: &dyn Read, tenant: &Tenant| {
+        let jobs = jobs::list(view, Partition::of(&tenant.id), tenant.number)?;
+        let messages = jobs.iter().map(|job| message(view, tenant, job));
+        messages.collect::<Result<Vec<_>, StoreError>>()
+    };
+    let answered = door.ask_of(freshness, &tenant, query).await?;
+    Ok(ListDeadLetterJobsResponse {
+        jobs: answered.value,
+        applied: answered.token.to_string(),
+        age: answered.age.and_then(convert::length),
+    })
+}
+
+/// Ends one.
+pub(in crate::services) async fn cancel(
+    door: &Door,
+    request: CancelDeadLetterJobRequest,
+) -> Result<CancelDeadLetterJobResponse, Refusal> {
+    let mut checks = Checks::default();
+    let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
+    let job: Option<JobId> = checks.id("job", &request.job);
+    let (tenant, JobId(number)) = checks.finish(tenant.zip(job))?;
+    let (job, token) = door.cancel_job(tenant.clone(), number).await?;
+    Ok(CancelDeadLetterJobResponse {
+        job: Some(shown(door, &tenant, job).await?),
+        token: token.to_string(),
+    })
+}
+
+/// A job as it was just read; this node knows its destination by now.
+async fn shown(door: &Door, tenant: &TenantId, job: Job) -> Result<DeadLetterJob, Refusal> {
+    let query = move |view: &dyn Read, tenant: &Tenant| message(view, tenant, &job);
+    Ok(door.ask_of(Freshness::Local, tenant, query).await?.value)
+}
+
+fn message(view: &dyn Read, tenant: &Tenant, job: &Job) -> Result<DeadLetterJob, StoreError> {
+    let partition = Partition::of(&tenant.id);
+    let destination = config::destination_by_number(view, partition, tenant.number, job.destination)?;
+    let kind = match job.kind {
+        JobKind::Replay => DeadLetterJobKind::Replay,
+        JobKind::Discard => DeadLetterJobKind::Discard,
+    };
+    let state = match job.state {
+        JobState::Running => DeadLetterJobState::Running,
+        JobState::Done => DeadLetterJobState::Done,
+        JobState::Cancelled => DeadLetterJobState::Cancelled,
+    };
+    let cause = job.cause.map_or(v1::Cause::Unspecified, convert::cause);
+    Ok(DeadLetterJob {
+        job: JobId(job.number).to_string(),
+        tenant: tenant.id.to_string(),
+        kind: i32::from(kind),
+        destination: destination
+            .map(|destination| destination.id.to_string())
+            .unwrap_or_default(),
+        cause: i32::from(cause),
+        actor: job.actor.clone(),
+        started: convert::moment(job.started),
+        state: i32::from(state),
+        total: job.total,
+        taken: job.taken,
+        passed: job.passed,
+        ended: job.ended.and_then(convert::moment),
+        ended_by: job.ended_by.clone(),
+    })
+}
