@@ -267,7 +267,7 @@ fn every_answer_about_jobs_is_written_as_it_was() {
 
 #[test]
 fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
-    // The first world stands as it was first written; what came later has rows in the second.
+    // The first world stands as it was first written; what came later has rows in the others.
     let worlds = [
         ("", full_world()),
         ("kept-", kept_world()),
