@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use pushrail_model::command::AdvanceJob;
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::ids::JobId;
 use pushrail_model::job::{Job, JobCursor, JobKind, JobState};
 use pushrail_model::limits;
 use pushrail_model::response::Response;
@@ -31,7 +32,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &AdvanceJob) -> Res
         return Ok(reject::limit_reached("dead letters in a step", limit));
     }
     let Some(mut job) = tables::get(context.txn, &key)? else {
-        return Ok(reject::not_found("job", command.job));
+        return Ok(reject::not_found("job", JobId(command.job)));
     };
     if job.state != JobState::Running || job.cursor != command.from {
         return Ok(jobs::stands(&job));

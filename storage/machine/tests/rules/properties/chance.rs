@@ -10,10 +10,11 @@ use pushrail_model::command::{
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{AttemptNumber, BatchNumber, BootId, Epoch, JobNo, LogIndex, NodeId, Run};
-use pushrail_model::job::{JobCursor, JobKind};
+use pushrail_model::job::{JobCursor, JobKind, JobState};
 use pushrail_model::limits;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
 use pushrail_model::retention::Retention;
+use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::Span;
 use pushrail_model::verdict::{DeathReason, Verdict};
@@ -330,9 +331,15 @@ impl Game {
     }
 
     fn cancel_job(&mut self, op: Op) {
+        // One that runs, where there is one.
+        let jobs = self.tenant(op.a).map(|tenant| {
+            query::jobs::list(&self.world.store, Partition::of(&tenant.id), tenant.number).unwrap()
+        });
+        let mut jobs = jobs.unwrap_or_default().into_iter();
+        let running = jobs.find(|job| job.state == JobState::Running);
         self.gathered.push(Command::CancelJob(CancelJob {
             tenant: of(&TENANTS, op.a).parse().unwrap(),
-            job: JobNo(u64::from(op.b % 6)),
+            job: running.map_or(JobNo(u64::from(op.b % 6)), |job| job.number),
             actor: "ann".to_owned(),
         }));
     }
