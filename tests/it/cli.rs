@@ -345,3 +345,41 @@ async fn settled_path(world: &World, path: &str, events: usize) {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_counted_shown_discarded_and_replayed_all_at_once_by_the_command_line() {
+    let mut world = World::three().await;
+    let shell = Shell::of(&mut world);
+    let hook = world.webhook("acme", "orders", Behaviour::first(1, 401)).await;
+    for _ in 0..3 {
+        shell.exits("publish --type orders.paid --data {}", 0);
+    }
+    settled(&world.door(), &world.endpoints, SOON).await.unwrap();
+
+    let fresh = "--consistency linearizable -o json";
+    let causes = shell.json(&format!("dlq list --by-cause {fresh}"));
+    assert_eq!(causes["causes"][0]["cause"], "auth", "{causes}");
+    assert_eq!(causes["causes"][0]["dead"], 3, "{causes}");
+    let none = shell.json(&format!("dlq list --cause missing {fresh}"));
+    assert_eq!(find(&none, "dlv_"), None, "{none}");
+    let letters = shell.json(&format!("dlq list --cause auth --status 401 {fresh}"));
+    let first = find(&letters, "dlv_").unwrap();
+    let shown = String::from_utf8(shell.exits(&format!("dlq show {first}"), 0).stdout).unwrap();
+    assert!(shown.contains("orders.paid") && shown.contains("401"), "{shown}");
+
+    shell.exits(&format!("dlq discard {first}"), 0);
+    shell.exits(&format!("dlq show {first} --consistency linearizable"), 3);
+    let job = shell.json("dlq replay --all --destination orders --wait -o json");
+    assert_eq!(job["job"]["state"], "done", "{job}");
+    assert_eq!(job["job"]["taken"], 2, "{job}");
+    world.arrived(&hook, 2).await;
+    settled(&world.door(), &world.endpoints, SOON).await.unwrap();
+    let jobs = shell.json(&format!("dlq jobs list {fresh}"));
+    assert_eq!(find(&jobs, "job_").as_deref(), Some("job_1"), "{jobs}");
+    shell.exits("dlq jobs get job_9", 3);
+    let discarded = shell.json(&format!("deliveries list --state discarded {fresh}"));
+    assert_eq!(find(&discarded, "dlv_"), Some(first), "{discarded}");
+    let failed = shell.json(&format!("attempts list --outcome failed {fresh}"));
+    assert_eq!(failed["attempts"].as_array().map(Vec::len), Some(3), "{failed}");
+    shell.exits("dlq discard --all", 2);
+}

@@ -9,6 +9,7 @@ mod attempts;
 mod cluster;
 mod completion;
 mod config;
+mod deliveries;
 mod destinations;
 mod dlq;
 mod error;
@@ -19,6 +20,7 @@ mod json;
 mod keep;
 mod kinds;
 mod man;
+mod narrow;
 mod publish;
 mod reach;
 mod routes;
@@ -65,6 +67,8 @@ pub enum Verb {
     Publish(publish::Publish),
     /// What was published, and its whole story
     Events(events::Noun),
+    /// Events owed to destinations
+    Deliveries(deliveries::Noun),
     /// The audit trail of attempts
     Attempts(attempts::Noun),
     /// Dead letters: deliveries that gave up or failed permanently
@@ -94,6 +98,9 @@ pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
             Box::pin(publish::run(session, publish.what))
         }),
         Verb::Events(noun) => ask(noun.reach, |session| Box::pin(events::run(session, noun.verb))),
+        Verb::Deliveries(noun) => ask(noun.reach, |session| {
+            Box::pin(deliveries::run(session, noun.verb))
+        }),
         Verb::Attempts(noun) => ask(noun.reach, |session| Box::pin(attempts::run(session, noun.verb))),
         Verb::Dlq(noun) => ask(noun.reach, |session| Box::pin(dlq::run(session, noun.verb))),
         Verb::Kinds(noun) => ask(noun.reach, |session| Box::pin(kinds::run(session, noun.verb))),
@@ -162,7 +169,18 @@ mod tests {
             "pushrail events get evt_1 --tenant acme --consistency at-least:tok_1",
             "pushrail attempts list --tenant acme --destination hook --since 2h --until 2026-11-24T10:00:00Z",
             "pushrail attempts list --tenant acme --event evt_1 --oldest-first --all",
+            "pushrail attempts list --tenant acme --outcome failed --cause auth --status 401 --type order.paid",
+            "pushrail deliveries list --tenant acme --destination hook --state dead --since 2h --oldest-first",
             "pushrail dlq list --tenant acme",
+            "pushrail dlq list --tenant acme --by-cause",
+            "pushrail dlq list --tenant acme --cause too-large --status 413",
+            "pushrail dlq show dlv_1 --tenant acme",
+            "pushrail dlq replay --tenant acme --all --destination hook --cause server --wait",
+            "pushrail dlq discard --tenant acme dlv_1 dlv_2",
+            "pushrail dlq discard --tenant acme --all --destination hook",
+            "pushrail dlq jobs list --tenant acme",
+            "pushrail dlq jobs get job_1 --tenant acme",
+            "pushrail dlq jobs cancel job_1 --tenant acme",
             "pushrail dlq replay --tenant acme dlv_1 dlv_2",
             "pushrail kinds list",
             "pushrail kinds show webhook",

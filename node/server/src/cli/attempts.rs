@@ -1,11 +1,12 @@
 //! `pushrail attempts`.
 
-use clap::{ArgGroup, Args, Subcommand};
-use pushrail_api::v1::{Attempt, ListAttemptsRequest, Order};
+use clap::{Args, Subcommand};
+use pushrail_api::v1::{Attempt, AttemptOutcome, Cause, ListAttemptsRequest};
 use serde_json::Value;
 
 use crate::cli::error::CliError;
-use crate::cli::reach::{Fresh, Pages, Reach, TenantFlag, text};
+use crate::cli::narrow::{self, Narrow};
+use crate::cli::reach::{Fresh, Pages, Reach, TenantFlag, number, text};
 use crate::cli::session::Session;
 use crate::cli::thing::Thing;
 use crate::cli::times::{self, Times};
@@ -23,31 +24,32 @@ pub struct Noun {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Show those of an event, or of a destination within a time; newest first
+    /// Show a tenant's, or those of an event or a destination; newest first
     List(List),
 }
 
 /// Which attempts.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("whose").required(true).multiple(true).args(["event", "destination"])))]
 pub(super) struct List {
     #[command(flatten)]
     tenant: TenantFlag,
-    /// Of which event
+    /// Of which event alone
     #[arg(long, value_parser = text)]
     event: Option<String>,
-    /// At which destination
+    /// At which destination alone
     #[arg(long, value_parser = text)]
     destination: Option<String>,
-    /// Begun at or after this: a time (2026-11-24T10:00:00Z, or 08:26 of today), or how long ago (2h)
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Begun before this: a time, or how long ago
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// Oldest first
-    #[arg(long)]
-    oldest_first: bool,
+    /// Delivered or failed ones alone
+    #[arg(long, value_parser = narrow::outcome)]
+    outcome: Option<AttemptOutcome>,
+    /// Only those that failed of this: network, timeout, throttle, server, auth, …
+    #[arg(long, value_parser = narrow::cause)]
+    cause: Option<Cause>,
+    /// Only those that were answered with this status
+    #[arg(long, value_parser = number(1, 999))]
+    status: Option<u32>,
+    #[command(flatten)]
+    narrow: Narrow,
     #[command(flatten)]
     pages: Pages,
     #[command(flatten)]
@@ -56,24 +58,18 @@ pub(super) struct List {
 
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliError> {
     let Verb::List(list) = verb;
-    let moment =
-        |text: &Option<String>, flag: &str| match text {
-            Some(text) => session.times.read(text).map(Some).map_err(|wrong| {
-                CliError::usage(format!("read {flag} {text}"), format!("it must be {wrong}"))
-            }),
-            None => Ok(None),
-        };
+    let (since, until) = list.narrow.span(session)?;
     let request = ListAttemptsRequest {
         tenant: list.tenant.tenant,
         event: list.event.unwrap_or_default(),
         destination: list.destination.unwrap_or_default(),
-        since: moment(&list.since, "--since")?,
-        until: moment(&list.until, "--until")?,
-        order: i32::from(if list.oldest_first {
-            Order::OldestFirst
-        } else {
-            Order::NewestFirst
-        }),
+        since,
+        until,
+        order: list.narrow.order(),
+        outcome: i32::from(list.outcome.unwrap_or_default()),
+        cause: i32::from(list.cause.unwrap_or_default()),
+        status: list.status.unwrap_or_default(),
+        event_type: list.narrow.event_type.unwrap_or_default(),
         consistency: Some(list.fresh.consistency),
         ..ListAttemptsRequest::default()
     };

@@ -104,7 +104,8 @@ fn routing(text: &mut String, decisions: &[RoutingDecision], routes: Routes) {
     }
 }
 
-fn one_delivery(text: &mut String, one: &ExplainedDelivery, times: &Times) {
+/// One delivery with every attempt, and what happens next.
+pub(super) fn one_delivery(text: &mut String, one: &ExplainedDelivery, times: &Times) {
     let delivery = one.delivery.clone().unwrap_or_default();
     let target = one
         .destination

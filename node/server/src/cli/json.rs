@@ -327,7 +327,8 @@ pub(super) fn explained(story: &v1::ExplainEventResponse) -> Value {
     })
 }
 
-fn explained_delivery(one: &v1::ExplainedDelivery) -> Value {
+/// A delivery with all that came of it.
+pub(super) fn explained_delivery(one: &v1::ExplainedDelivery) -> Value {
     let next = match one.next.as_ref().and_then(|next| next.step.as_ref()) {
         Some(v1::next_step::Step::Attempt(next)) => json!({ "attempt": next_attempt(next) }),
         Some(v1::next_step::Step::Held(held)) => json!({

@@ -143,12 +143,15 @@ pages! {
     ListRoutesResponse.routes: Route;
     ListAttemptsResponse.attempts: Attempt;
     ListDeadLettersResponse.dead_letters: DeadLetter;
+    ListDeadLetterCausesResponse.causes: DeadLetterCause;
+    ListDeliveriesResponse.deliveries: Delivery;
 }
 
 found! {
     GetTenantResponse.tenant: Tenant;
     GetDestinationResponse.destination: Destination;
     GetRouteResponse.route: Route;
+    GetDeadLetterJobResponse.job: DeadLetterJob;
 }
 
 changed! {
@@ -157,6 +160,8 @@ changed! {
     PauseDestinationResponse.destination: Destination;
     ResumeDestinationResponse.destination: Destination;
     CreateRouteResponse.route: Route;
+    StartDeadLetterJobResponse.job: DeadLetterJob;
+    CancelDeadLetterJobResponse.job: DeadLetterJob;
 }
 
 impl Session {

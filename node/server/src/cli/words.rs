@@ -1,8 +1,8 @@
 //! Choices of the contract in words: `CAUSE_TOO_LARGE` is "too large" to people and `too_large` to scripts.
 
 use pushrail_api::v1::{
-    Cause, DeathReason, DecisionReason, DeliveryState, DestinationState, FailureClass, Presence, RuleClass,
-    replay_result,
+    Cause, DeadLetterJobKind, DeadLetterJobState, DeathReason, DecisionReason, DeliveryState,
+    DestinationState, FailureClass, Presence, RuleClass, discard_result, replay_result,
 };
 
 macro_rules! words {
@@ -26,6 +26,9 @@ words! {
     decision, DecisionReason, "DECISION_REASON_";
     presence, Presence, "PRESENCE_";
     replay, replay_result::Outcome, "OUTCOME_";
+    discard, discard_result::Outcome, "OUTCOME_";
+    job_kind, DeadLetterJobKind, "DEAD_LETTER_JOB_KIND_";
+    job_state, DeadLetterJobState, "DEAD_LETTER_JOB_STATE_";
     death, DeathReason, "DEATH_REASON_";
 }
 
