@@ -1,6 +1,7 @@
 //! What becomes of dead letters: chosen ones run again or are given up at once; all of a destination by a job.
 
-use pushrail_machine::query::jobs;
+use pushrail_machine::query::{config, jobs};
+use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::command::{CancelJob, Command, DiscardDeadLetters, StartJob, StartReplay};
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::{JobNo, TenantId};
@@ -8,12 +9,33 @@ use pushrail_model::job::Job;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
+use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
 
 use crate::door::Door;
 use crate::door::refusal::Refusal;
 use crate::door::settings::{done_but, gone};
+
+/// A job, and what its destination is called.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedJob {
+    pub(crate) job: Job,
+    /// Empty where it is gone.
+    pub(crate) destination: String,
+}
+
+impl NamedJob {
+    /// Looks its destination up.
+    pub(crate) fn of(view: &dyn Read, tenant: &Tenant, job: Job) -> Result<Self, StoreError> {
+        let partition = Partition::of(&tenant.id);
+        let found = config::destination_by_number(view, partition, tenant.number, job.destination)?;
+        Ok(Self {
+            job,
+            destination: found.map(|found| found.id.to_string()).unwrap_or_default(),
+        })
+    }
+}
 
 impl Door {
     /// Runs dead letters of one tenant again; one answer for each, in order.
@@ -60,14 +82,18 @@ impl Door {
     }
 
     /// Begins a job.
-    pub(crate) async fn start_job(&self, wish: StartJob) -> Result<(Job, Token), Refusal> {
+    pub(crate) async fn start_job(&self, wish: StartJob) -> Result<(NamedJob, Token), Refusal> {
         let tenant = wish.tenant.clone();
         let proposed = self.carry_out(Command::StartJob(wish)).await?;
         self.job_at(&tenant, &proposed.response, proposed.token).await
     }
 
     /// Ends a job.
-    pub(crate) async fn cancel_job(&self, tenant: TenantId, job: JobNo) -> Result<(Job, Token), Refusal> {
+    pub(crate) async fn cancel_job(
+        &self,
+        tenant: TenantId,
+        job: JobNo,
+    ) -> Result<(NamedJob, Token), Refusal> {
         let command = Command::CancelJob(CancelJob {
             tenant: tenant.clone(),
             job,
@@ -82,12 +108,13 @@ impl Door {
         tenant: &TenantId,
         response: &Response,
         token: Token,
-    ) -> Result<(Job, Token), Refusal> {
+    ) -> Result<(NamedJob, Token), Refusal> {
         let Response::Job { number, .. } = *response else {
             return Err(Refusal::unexpected(response));
         };
         let read = self.ask_of(Freshness::AtLeast(token), tenant, move |view, tenant| {
-            jobs::job(view, Partition::of(&tenant.id), tenant.number, number)
+            let job = jobs::job(view, Partition::of(&tenant.id), tenant.number, number)?;
+            job.map(|job| NamedJob::of(view, tenant, job)).transpose()
         });
         let job = read.await.map_err(done_but)?.value.ok_or_else(gone)?;
         Ok((job, token))

@@ -111,7 +111,6 @@ fn material(
         .map(|one| place(view, tenant, &one.destination))
         .collect::<Result<Vec<_>, StoreError>>()?;
     Ok(Some(Material {
-        retention: tenant.retention,
         routes: config::routes(view, tenant)?,
         now: query::clock(view)?.max(state_now),
         explained,
@@ -129,5 +128,6 @@ pub(super) fn place(
     Ok(Place {
         counts: counts::destination(view, partition, tenant.number, destination.number)?,
         ownership: assignment::of(view, destination.shard)?,
+        retention: tenant.retention,
     })
 }

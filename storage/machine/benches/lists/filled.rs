@@ -141,6 +141,7 @@ impl Filled {
             id: "acme".parse().unwrap(),
             description: String::new(),
             request_id: id("t"),
+            retention: Default::default(),
         }));
         let partition = Partition::of(&"acme".parse().unwrap());
         for number in 1..=DESTINATIONS {
@@ -212,6 +213,7 @@ impl Filled {
                 destination,
                 seq: id.seq,
             },
+            place: Some(0),
             run: Run(1),
             number: AttemptNumber(1),
             epoch: Epoch(1),
@@ -270,5 +272,6 @@ fn nobody() -> Tenant {
         routes: 0,
         next_destination: 1,
         next_route: 1,
+        retention: Default::default(),
     }
 }

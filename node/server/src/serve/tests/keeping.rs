@@ -1,7 +1,6 @@
 //! What is over goes by the state's time, on a whole node: a clock that jumps over weeks, the leader's own upkeep.
 
 use pushrail_machine::query::upkeep::{self, Keeper};
-use pushrail_model::time::Timestamp;
 
 use super::*;
 
@@ -14,16 +13,20 @@ impl World {
 
     fn attempts(&self) -> usize {
         let view = self.running.replica().view();
-        let page = query::attempts::of_destination(
+        let filter = query::attempts::Filter {
+            destination: Some(self.destination.number),
+            ..query::attempts::Filter::default()
+        };
+        let page = query::attempts::list(
             &view,
-            Partition::of(&tenant_id()),
-            self.tenant.number,
-            self.destination.number,
-            Timestamp::ZERO,
-            Timestamp::MAX,
-            None,
-            100,
+            (Partition::of(&tenant_id()), self.tenant.number),
+            &filter,
             pushrail_machine::store::Direction::Ascending,
+            None,
+            &mut query::page::Budget {
+                rows: 100,
+                reads: 1000,
+            },
         );
         page.unwrap().rows.len()
     }

@@ -5,16 +5,16 @@ use pushrail_api::v1::{
     DeadLetterJobState, GetDeadLetterJobRequest, GetDeadLetterJobResponse, ListDeadLetterJobsRequest,
     ListDeadLetterJobsResponse, StartDeadLetterJobRequest, StartDeadLetterJobResponse,
 };
-use pushrail_machine::query::{config, jobs};
+use pushrail_machine::query::jobs;
 use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::command::StartJob;
 use pushrail_model::ids::{DestinationId, JobId, TenantId};
-use pushrail_model::job::{Job, JobKind, JobState};
+use pushrail_model::job::{JobKind, JobState};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
-use pushrail_raft::view::Freshness;
 
 use crate::door::Door;
+use crate::door::dead_letters::NamedJob;
 use crate::door::refusal::{Refusal, Sort};
 use crate::door::settings::checks::Checks;
 use crate::services::{convert, filter};
@@ -48,7 +48,7 @@ pub(in crate::services) async fn start(
     };
     let (job, token) = door.start_job(wish).await?;
     Ok(StartDeadLetterJobResponse {
-        job: Some(shown(door, &tenant, job).await?),
+        job: Some(message(&tenant, &job)),
         token: token.to_string(),
     })
 }
@@ -63,7 +63,7 @@ pub(in crate::services) async fn get(
     let freshness = convert::freshness(request.consistency.as_ref())?;
     let query = move |view: &dyn Read, tenant: &Tenant| {
         let job = jobs::job(view, Partition::of(&tenant.id), tenant.number, number)?;
-        job.map(|job| message(view, tenant, &job)).transpose()
+        job.map(|job| NamedJob::of(view, tenant, job)).transpose()
     };
     let answered = door.ask_of(freshness, &tenant, query).await?;
     let job = answered.value.ok_or(Refusal::NotFound {
@@ -71,7 +71,7 @@ pub(in crate::services) async fn get(
         id: request.job,
     })?;
     Ok(GetDeadLetterJobResponse {
-        job: Some(job),
+        job: Some(message(&tenant, &job)),
         applied: answered.token.to_string(),
         age: answered.age.and_then(convert::length),
     })
@@ -86,12 +86,12 @@ pub(in crate::services) async fn list(
     let freshness = convert::freshness(request.consistency.as_ref())?;
     let query = |view: &dyn Read, tenant: &Tenant| {
         let jobs = jobs::list(view, Partition::of(&tenant.id), tenant.number)?;
-        let messages = jobs.iter().map(|job| message(view, tenant, job));
-        messages.collect::<Result<Vec<_>, StoreError>>()
+        let named = jobs.into_iter().map(|job| NamedJob::of(view, tenant, job));
+        named.collect::<Result<Vec<_>, StoreError>>()
     };
     let answered = door.ask_of(freshness, &tenant, query).await?;
     Ok(ListDeadLetterJobsResponse {
-        jobs: answered.value,
+        jobs: answered.value.iter().map(|job| message(&tenant, job)).collect(),
         applied: answered.token.to_string(),
         age: answered.age.and_then(convert::length),
     })
@@ -108,20 +108,13 @@ pub(in crate::services) async fn cancel(
     let (tenant, JobId(number)) = checks.finish(tenant.zip(job))?;
     let (job, token) = door.cancel_job(tenant.clone(), number).await?;
     Ok(CancelDeadLetterJobResponse {
-        job: Some(shown(door, &tenant, job).await?),
+        job: Some(message(&tenant, &job)),
         token: token.to_string(),
     })
 }
 
-/// A job as it was just read; this node knows its destination by now.
-async fn shown(door: &Door, tenant: &TenantId, job: Job) -> Result<DeadLetterJob, Refusal> {
-    let query = move |view: &dyn Read, tenant: &Tenant| message(view, tenant, &job);
-    Ok(door.ask_of(Freshness::Local, tenant, query).await?.value)
-}
-
-fn message(view: &dyn Read, tenant: &Tenant, job: &Job) -> Result<DeadLetterJob, StoreError> {
-    let partition = Partition::of(&tenant.id);
-    let destination = config::destination_by_number(view, partition, tenant.number, job.destination)?;
+fn message(tenant: &TenantId, named: &NamedJob) -> DeadLetterJob {
+    let job = &named.job;
     let kind = match job.kind {
         JobKind::Replay => DeadLetterJobKind::Replay,
         JobKind::Discard => DeadLetterJobKind::Discard,
@@ -132,13 +125,11 @@ fn message(view: &dyn Read, tenant: &Tenant, job: &Job) -> Result<DeadLetterJob,
         JobState::Cancelled => DeadLetterJobState::Cancelled,
     };
     let cause = job.cause.map_or(v1::Cause::Unspecified, convert::cause);
-    Ok(DeadLetterJob {
+    DeadLetterJob {
         job: JobId(job.number).to_string(),
-        tenant: tenant.id.to_string(),
+        tenant: tenant.to_string(),
         kind: i32::from(kind),
-        destination: destination
-            .map(|destination| destination.id.to_string())
-            .unwrap_or_default(),
+        destination: named.destination.clone(),
         cause: i32::from(cause),
         actor: job.actor.clone(),
         started: convert::moment(job.started),
@@ -148,5 +139,5 @@ fn message(view: &dyn Read, tenant: &Tenant, job: &Job) -> Result<DeadLetterJob,
         passed: job.passed,
         ended: job.ended.and_then(convert::moment),
         ended_by: job.ended_by.clone(),
-    })
+    }
 }

@@ -119,7 +119,7 @@ fn told(
             &place,
             ATTEMPTS_MAX,
         )),
-        kept_until: convert::moment(letter.died.plus(limits::DEAD_LETTER_RETENTION)),
+        kept_until: convert::moment(letter.died.plus(tenant.retention.dead_letters())),
         applied: String::new(),
         age: None,
     }))

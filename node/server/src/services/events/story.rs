@@ -24,8 +24,6 @@ const EXCERPT_BYTES_MAX: usize = 1024;
 /// All that a story is told from.
 pub(super) struct Material {
     pub(super) explained: Explained,
-    /// How long the tenant's rows are kept.
-    pub(super) retention: Retention,
     /// The tenant's routes, as they stand.
     pub(super) routes: Vec<Route>,
     /// Of each delivery's destination, in order.
@@ -38,6 +36,8 @@ pub(super) struct Material {
 pub(in crate::services) struct Place {
     pub(in crate::services) counts: DestinationCounts,
     pub(in crate::services) ownership: Option<Ownership>,
+    /// How long its tenant's rows are kept.
+    pub(in crate::services) retention: Retention,
 }
 
 /// Tells it, but for the state that it reflects.
@@ -118,7 +118,7 @@ pub(in crate::services) fn delivery(
             .map(|record| convert::attempt(record, id, destination, EXCERPT_BYTES_MAX))
             .collect(),
         next: Some(NextStep {
-            step: Some(next(&one.delivery, &one.destination, &material.retention)),
+            step: Some(next(&one.delivery, &one.destination, &place.retention)),
         }),
         owner: Some(Owner {
             shard: u32::from(one.destination.shard.number()),
