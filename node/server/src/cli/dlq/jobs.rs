@@ -152,10 +152,10 @@ fn progress(job: &DeadLetterJob) -> String {
 }
 
 fn cause(job: &DeadLetterJob) -> String {
-    match job.cause() {
-        Cause::Unspecified => "any".to_owned(),
-        cause => words::plain(&words::cause(cause.into())),
+    if job.cause() == Cause::Unspecified {
+        return "any".to_owned();
     }
+    words::plain(&words::cause(job.cause().into()))
 }
 
 fn or_nobody(actor: &str) -> String {
