@@ -59,7 +59,12 @@ impl Questions {
         }
         let mut client = self.client(&leader)?;
         let question = self.peers.request(leader.node, question_to(self.me, &report));
-        let answer = within(ANSWER, client.lease(question)).await?;
+        let asking = async {
+            let answer = client.lease(question).await;
+            // Of all questions this one is asked without end: it learns that this process must not go on.
+            answer.inspect_err(|status| self.peers.heard(status))
+        };
+        let answer = within(ANSWER, asking).await?;
         Ok(Grant {
             term: answer.term,
             state_time: Timestamp(answer.state_time),
@@ -211,6 +216,7 @@ fn question_to(node: NodeId, report: &MemberReport) -> proto::LeaseQuestion {
         depth: report.work.depth,
         oldest_due_age: Span::from_duration(report.work.oldest_due_age).0,
         shards: report.work.shards,
+        leaving: report.leaving,
     }
 }
 
@@ -227,6 +233,7 @@ pub(crate) fn question_from(question: &proto::LeaseQuestion) -> MemberReport {
             oldest_due_age: Span(question.oldest_due_age).as_duration(),
             shards: question.shards,
         },
+        leaving: question.leaving,
     }
 }
 
@@ -280,6 +287,7 @@ fn status_from(status: proto::ClusterStatusResponse) -> ClusterStatus {
                 oldest_due_age: Span(member.oldest_due_age).as_duration(),
                 shards: member.shards,
             },
+            leaving: false,
         };
         MemberStatus {
             node: NodeId(node),
@@ -321,6 +329,7 @@ mod tests {
                 oldest_due_age: Duration::from_secs(2),
                 shards: 341,
             },
+            leaving: false,
         };
         let member = |node, report| MemberStatus {
             node: NodeId(node),
@@ -360,6 +369,7 @@ mod tests {
             fence: LogIndex(8),
             clock: Timestamp(77),
             format: 1,
+            leaving: true,
             ..MemberReport::default()
         };
 

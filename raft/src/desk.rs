@@ -114,6 +114,7 @@ impl Desk {
     pub(crate) async fn lease(&self, node: NodeId, report: MemberReport) -> Result<Grant, DeskError> {
         // Order: heard before anything is waited for, which would make the clock look slow.
         self.time.hear(node, report.clock, self.clock.monotonic());
+        let taken = self.grants.take_up();
         let (term, commit) = self.confirm().await?;
         self.begin_time(term, commit).await?;
         let state_time = match self.time.stamp_within(Some(term), CONFIRM).await {
@@ -123,9 +124,14 @@ impl Desk {
                 return Err(DeskError::NotLeading { why: why.to_string() });
             }
         };
-        if !self.grants.grant(term, node, report, self.clock.monotonic()) {
+        if !self
+            .grants
+            .grant(term, node, report, taken, self.clock.monotonic())
+        {
             return Err(DeskError::NotLeading {
-                why: format!("the leadership of term {term} has just begun or ended"),
+                why: format!(
+                    "the leadership of term {term} has just begun or ended, or the node's shards are being given away"
+                ),
             });
         }
         Ok(Grant {

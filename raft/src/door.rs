@@ -6,29 +6,26 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use pushrail_machine::answers::Answers;
-use pushrail_machine::codec;
 use pushrail_model::command::Batch;
 use pushrail_model::ids::{BatchNumber, BootId, NodeId};
 use pushrail_model::limits;
 use pushrail_model::token::Token;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::PROPOSE_DEADLINE;
+use crate::door::open::Open;
 use crate::error::ProposeError;
 use crate::metrics;
-use crate::propose::{Answer, Waiter, not_accepted};
+use crate::propose::{Waiter, not_accepted};
 use crate::proposer::{Outcome, Reply, ReplyTo};
-use crate::replica::Proposed;
 use crate::way::{LeaderSeen, Lost, LostTo, Way, Ways};
+
+mod open;
 
 /// Batches on their way at a time: more only buys latency.
 pub(crate) const BATCHES_IN_FLIGHT: usize = 6;
-/// Commands in one batch.
-const BATCH_COMMANDS_MAX: usize = 512;
 /// How often unanswered batches are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -57,21 +54,6 @@ pub(crate) struct Door {
 struct Session {
     leader: LeaderSeen,
     way: Box<dyn Way>,
-}
-
-/// A batch without an answer.
-struct Open {
-    bytes: Bytes,
-    pinned: Option<u64>,
-    waiters: Vec<oneshot::Sender<Answer>>,
-    rooms: Vec<OwnedSemaphorePermit>,
-    deadline: Instant,
-    // Sessions that hold a copy without an outcome.
-    copies: Vec<u64>,
-    // A copy may have entered the log.
-    unknown: bool,
-    sent_before: bool,
-    last_why: String,
 }
 
 impl Door {
@@ -169,7 +151,7 @@ impl Door {
             }
         }
         while self.open.len() < BATCHES_IN_FLIGHT && !self.waiting.is_empty() {
-            let number = self.form();
+            let Some(number) = self.form() else { break };
             if !self.send(number, session) {
                 return;
             }
@@ -203,49 +185,27 @@ impl Door {
         Some(number)
     }
 
-    /// Puts waiting commands together under a new number.
-    fn form(&mut self) -> BatchNumber {
+    /// Puts waiting commands together under a new number; `None`: none of them has time left.
+    fn form(&mut self) -> Option<BatchNumber> {
+        // What ends within a look would end its wait on the way: it is told now, and certainly.
+        self.turn_away(
+            Instant::now() + LOOK,
+            "no time was left for the way to the leader",
+        );
+        let open = Open::gather(&mut self.waiting)?;
+        self.waiting_bytes -= open.command_bytes();
         let number = BatchNumber(self.next_number);
         self.next_number += 1;
         let lowest_open = self.open.keys().next().copied().unwrap_or(number);
-        let head = codec::encode_batch(&Batch {
+        let head = Batch {
             node: self.node,
             boot: self.boot,
             number,
             lowest_open,
             commands: Vec::new(),
-        });
-        let mut bytes = BytesMut::from(head.as_ref());
-        let mut open = Open {
-            bytes: Bytes::new(),
-            pinned: self.waiting.front().and_then(|waiter| waiter.pinned),
-            waiters: Vec::new(),
-            rooms: Vec::new(),
-            deadline: Instant::now() + PROPOSE_DEADLINE,
-            copies: Vec::new(),
-            unknown: false,
-            sent_before: false,
-            last_why: "it was not sent yet".to_owned(),
         };
-        while let Some(next) = self.waiting.front() {
-            let full = bytes.len() + next.command.len() > limits::ENTRY_BYTES_WANTED
-                || open.waiters.len() >= BATCH_COMMANDS_MAX;
-            if next.pinned != open.pinned || (full && !open.waiters.is_empty()) {
-                break;
-            }
-            let Some(waiter) = self.waiting.pop_front() else {
-                break;
-            };
-            self.waiting_bytes -= waiter.command.len();
-            bytes.extend_from_slice(&waiter.command);
-            // The whole batch stands and falls together: with the first of its commands to run out of time.
-            open.deadline = open.deadline.min(waiter.deadline);
-            open.waiters.push(waiter.reply);
-            open.rooms.push(waiter.room);
-        }
-        open.bytes = bytes.freeze();
-        self.open.insert(number, open);
-        number
+        self.open.insert(number, open.under(&head));
+        Some(number)
     }
 
     /// Sends a copy. `false`: the way takes no more for now.
@@ -324,55 +284,61 @@ impl Door {
             term,
             index: answers.index,
         };
-        if answers.responses.len() != open.waiters.len() {
-            let why = format!(
-                "{} commands had {} answers",
-                open.waiters.len(),
-                answers.responses.len()
-            );
-            tracing::error!(batch = %number, why, "a batch was not answered as it was sent");
-            refuse(open, &ProposeError::Unknown { why });
-            return;
-        }
-        for (waiter, response) in open.waiters.into_iter().zip(answers.responses) {
-            let proposed = Proposed {
-                response,
-                index: answers.index,
-                token,
-            };
-            // Whoever asked may have left.
-            waiter.send(Ok(proposed)).ok();
-        }
+        open.settle(number, answers, token);
     }
 
     fn give_up(&mut self, number: BatchNumber, why: String) {
         let Some(open) = self.open.remove(&number) else {
             return;
         };
-        let error = if open.unknown || !open.copies.is_empty() {
-            ProposeError::Unknown { why }
-        } else {
-            ProposeError::NotAccepted { why }
-        };
-        refuse(open, &error);
+        let error = open.error(why);
+        open.refuse(&error);
     }
 
+    /// Ends the waits that are over, each at its own time. A batch goes on while somebody waits for it; one that is
+    /// certainly in no log is dissolved, and those who have time left wait for another.
     fn expire(&mut self) {
         let now = Instant::now();
-        let late: Vec<(BatchNumber, String)> = self
+        let late: Vec<BatchNumber> = self
             .open
             .iter()
-            .filter(|(_, open)| open.deadline <= now)
-            .map(|(number, open)| (*number, open.last_why.clone()))
+            .filter(|(_, open)| open.is_late(now))
+            .map(|(number, _)| *number)
             .collect();
-        for (number, why) in late {
-            self.give_up(number, why);
+        for number in late {
+            let Some(mut open) = self.open.remove(&number) else {
+                continue;
+            };
+            open.end_waits(now);
+            if !open.is_certain() {
+                if open.is_awaited() {
+                    self.open.insert(number, open);
+                }
+                continue;
+            }
+            for waiter in open.dissolve().into_iter().rev() {
+                self.waiting_bytes += waiter.command.len();
+                self.waiting.push_front(waiter);
+            }
         }
         let why = match self.leader.borrow().as_ref() {
             None => "no leader is known",
             Some(_) => "too many batches wait for the leader",
         };
-        while let Some(waiter) = self.waiting.pop_front_if(|waiter| waiter.deadline <= now) {
+        self.turn_away(now, why);
+    }
+
+    /// Ends the waits at the door that are over by `until`.
+    fn turn_away(&mut self, until: Instant, why: &str) {
+        if self.waiting.iter().all(|waiter| waiter.deadline > until) {
+            return;
+        }
+        // Each has a time of its own: one that has long stands before one that has not.
+        let (late, left): (VecDeque<Waiter>, VecDeque<Waiter>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiter| waiter.deadline <= until);
+        self.waiting = left;
+        for waiter in late {
             self.waiting_bytes -= waiter.command.len();
             waiter.reply.send(Err(not_accepted(why))).ok();
         }
@@ -394,17 +360,10 @@ impl Door {
             } else {
                 ProposeError::NotAccepted { why }
             };
-            refuse(open, &error);
+            open.refuse(&error);
         }
         for waiter in self.waiting.drain(..) {
             waiter.reply.send(Err(not_accepted("the node is stopping"))).ok();
         }
-    }
-}
-
-fn refuse(open: Open, error: &ProposeError) {
-    for waiter in open.waiters {
-        // Whoever asked may have left.
-        waiter.send(Err(error.clone())).ok();
     }
 }

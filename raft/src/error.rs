@@ -139,12 +139,32 @@ pub enum InitError {
     /// The members make no cluster.
     #[error("{0}")]
     Members(String),
+    /// Some members are not there, or are not what they should be; nothing was formed.
+    #[error("nothing was formed: {}", in_words(.0))]
+    Unfit(Vec<Unfit>),
     /// The cluster was formed, but its first command had no answer yet: ask again.
     #[error("the cluster is formed, but its first command has no answer yet: {0}")]
     Unfinished(String),
     /// The node has stopped.
     #[error("the node has stopped: {0}")]
     Stopped(String),
+}
+
+/// A member that cannot be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} at {address} {why}")]
+pub struct Unfit {
+    /// Which was asked for.
+    pub node: NodeId,
+    /// Where it was asked.
+    pub address: String,
+    /// What it answered, and what helps.
+    pub why: String,
+}
+
+fn in_words(unfit: &[Unfit]) -> String {
+    let words: Vec<String> = unfit.iter().map(Unfit::to_string).collect();
+    words.join("; ")
 }
 
 /// A command has no answer.

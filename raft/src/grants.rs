@@ -2,9 +2,11 @@
 //!
 //! Invariant: whoever this calls *over* has no lease, of this leader or of one before; so nothing is known about
 //! anybody in the first moments of a leadership. Only as true as the leadership itself: confirm that where it counts.
+//! And nobody is granted a lease while its shards are being given away: it would start on terms that others end.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pushrail_model::ids::{LogIndex, NodeId};
@@ -18,13 +20,21 @@ pub(crate) struct Grants {
     leading: Mutex<Option<Leading>>,
     // Moves whenever a report came or a leadership began or ended.
     changes: watch::Sender<u64>,
+    // How often giving shards away began or ended, in whatever term; moved under the lock.
+    givings: AtomicU64,
 }
 
 struct Leading {
     term: u64,
     since: Instant,
     members: BTreeMap<NodeId, Granted>,
+    // Whose shards are being given away.
+    losing: BTreeSet<NodeId>,
 }
+
+/// How far giving away had come when a question was taken up: a grant is refused where it has moved since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken(u64);
 
 /// What is known of one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +52,13 @@ impl Grants {
         Self {
             leading: Mutex::new(None),
             changes: watch::Sender::new(0),
+            givings: AtomicU64::new(0),
         }
     }
 
     /// This node leads in `term`, since `now` at the latest.
     pub(crate) fn lead(&self, term: u64, now: Instant) {
-        let mut leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leading = self.lock();
         if leading.as_ref().is_some_and(|present| present.term == term) {
             return;
         }
@@ -55,6 +66,7 @@ impl Grants {
             term,
             since: now,
             members: BTreeMap::new(),
+            losing: BTreeSet::new(),
         });
         drop(leading);
         self.moved();
@@ -62,12 +74,7 @@ impl Grants {
 
     /// This node does not lead.
     pub(crate) fn resign(&self) {
-        let led = self
-            .leading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .is_some();
+        let led = self.lock().take().is_some();
         if led {
             self.moved();
         }
@@ -75,19 +82,73 @@ impl Grants {
 
     /// In which term it leads, and since when.
     pub(crate) fn leading(&self) -> Option<(u64, Instant)> {
-        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let leading = self.lock();
         leading.as_ref().map(|present| (present.term, present.since))
     }
 
-    /// Notes a report, and that a lease is granted for it. `false`: the leadership of `term` is over, or the report
-    /// comes from a start of the node that has passed, and no lease may be granted.
+    /// Takes a question up. Order: before the leadership is confirmed for it.
+    pub(crate) fn take_up(&self) -> Taken {
+        Taken(self.givings.load(Ordering::Acquire))
+    }
+
+    /// From now on none of these is granted a lease, until what is returned is dropped. `None`: one of them may hold
+    /// a lease by now, or this node does not lead in `term` any more.
+    ///
+    /// Order: before their shards are given away, and until that is applied here: then a grant brings a commit index
+    /// that holds it, and whoever comes back applies that first.
+    pub(crate) fn give_away(
+        self: &Arc<Self>,
+        term: u64,
+        owners: &BTreeSet<NodeId>,
+        now: Instant,
+    ) -> Option<GivingAway> {
+        let mut leading = self.lock();
+        let present = leading.as_mut().filter(|present| present.term == term)?;
+        if !owners.iter().all(|owner| present.is_over(*owner, now)) {
+            return None;
+        }
+        present.losing.clone_from(owners);
+        self.givings.fetch_add(1, Ordering::AcqRel);
+        Some(GivingAway {
+            grants: Arc::clone(self),
+            term,
+        })
+    }
+
+    fn given_away(&self, term: u64) {
+        let mut leading = self.lock();
+        if let Some(present) = leading.as_mut().filter(|present| present.term == term) {
+            present.losing.clear();
+            self.givings.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Leading>> {
+        self.leading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a report, and that a lease is granted for it. `false`: no lease may be granted, since the leadership of
+    /// `term` is over, the report comes from a start of the node that has passed, or shards were being given away
+    /// after the question was taken up.
     ///
     /// Order: noted before the answer leaves, else a lease could be running that nobody knows of.
-    pub(crate) fn grant(&self, term: u64, node: NodeId, report: MemberReport, now: Instant) -> bool {
-        let mut leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn grant(
+        &self,
+        term: u64,
+        node: NodeId,
+        report: MemberReport,
+        taken: Taken,
+        now: Instant,
+    ) -> bool {
+        let mut leading = self.lock();
         let Some(present) = leading.as_mut().filter(|present| present.term == term) else {
             return false;
         };
+        // Who holds a lease goes on: nothing of it is given away.
+        let moved = self.givings.load(Ordering::Acquire) != taken.0;
+        if present.losing.contains(&node) || (moved && present.is_over(node, now)) {
+            return false;
+        }
         let before = present.members.get(&node);
         if before.is_some_and(|before| before.report.boot > report.boot) {
             return false;
@@ -108,7 +169,7 @@ impl Grants {
 
     /// Notes a report for which no lease is granted; what was granted before runs on.
     pub(crate) fn note(&self, term: u64, node: NodeId, report: MemberReport, now: Instant) {
-        let mut leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leading = self.lock();
         let Some(present) = leading.as_mut().filter(|present| present.term == term) else {
             return;
         };
@@ -133,7 +194,7 @@ impl Grants {
 
     /// What is known of each member that reported.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, Granted> {
-        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let leading = self.lock();
         leading
             .as_ref()
             .map(|present| present.members.clone())
@@ -143,14 +204,8 @@ impl Grants {
     /// Whether `node` certainly holds no lease: its last one is over, or it asked for none since leases of an
     /// earlier leader must have run out.
     pub(crate) fn is_over(&self, node: NodeId, now: Instant) -> bool {
-        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
-        leading.as_ref().is_some_and(|present| {
-            let over_at = present
-                .members
-                .get(&node)
-                .map_or(present.since + LEASE + LEASE_MARGIN, |granted| granted.over_at);
-            now >= over_at
-        })
+        let leading = self.lock();
+        leading.as_ref().is_some_and(|present| present.is_over(node, now))
     }
 
     /// Whether the leadership has lasted longer than any lease of an earlier leader.
@@ -161,7 +216,7 @@ impl Grants {
 
     /// The fence that `node` last reported to this leader.
     pub(crate) fn fence(&self, node: NodeId) -> Option<LogIndex> {
-        let leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
+        let leading = self.lock();
         leading
             .as_ref()
             .and_then(|present| present.members.get(&node))
@@ -178,95 +233,27 @@ impl Grants {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use pushrail_model::ids::BootId;
-
-    use super::*;
-
-    fn report(boot: u64, fence: u64) -> MemberReport {
-        MemberReport {
-            boot: BootId(boot),
-            fence: LogIndex(fence),
-            ..MemberReport::default()
-        }
-    }
-
-    #[test]
-    fn a_new_leader_knows_nobodys_lease_to_be_over_until_all_earlier_ones_must_be() {
-        let grants = Grants::new();
-        let start = Instant::now();
-        grants.lead(3, start);
-
-        assert!(!grants.is_over(NodeId(2), start + LEASE));
-        assert!(!grants.is_settled(start + LEASE));
-        assert!(grants.is_over(NodeId(2), start + LEASE + LEASE_MARGIN));
-        assert!(grants.is_settled(start + LEASE + LEASE_MARGIN));
-    }
-
-    #[test]
-    fn a_lease_is_over_a_margin_after_it_was_granted_for_the_last_time() {
-        let grants = Grants::new();
-        let start = Instant::now();
-        grants.lead(3, start);
-        let later = start + Duration::from_secs(60);
-
-        assert!(grants.grant(3, NodeId(2), report(1, 7), later));
-
-        assert!(!grants.is_over(NodeId(2), later + LEASE));
-        assert!(grants.is_over(NodeId(2), later + LEASE + LEASE_MARGIN));
-        assert_eq!(grants.fence(NodeId(2)), Some(LogIndex(7)));
-    }
-
-    #[test]
-    fn nothing_is_granted_in_a_term_that_has_passed_or_to_a_start_that_has() {
-        let grants = Grants::new();
-        let start = Instant::now();
-        grants.lead(3, start);
-        grants.grant(3, NodeId(2), report(5, 0), start);
-
-        assert!(
-            !grants.grant(3, NodeId(2), report(4, 0), start),
-            "an earlier start"
-        );
-        assert!(
-            !grants.grant(2, NodeId(2), report(5, 0), start),
-            "an earlier term"
-        );
-        grants.resign();
-        assert!(!grants.grant(3, NodeId(2), report(5, 0), start), "no leader");
-        assert!(!grants.is_over(NodeId(2), start + Duration::from_secs(60)));
-    }
-
-    #[test]
-    fn a_report_without_a_lease_is_known_and_makes_no_lease_longer() {
-        let grants = Grants::new();
-        let start = Instant::now();
-        grants.lead(3, start);
-        grants.grant(3, NodeId(2), report(5, 7), start);
-        let later = start + LEASE;
-
-        grants.note(3, NodeId(2), report(5, 8), later);
-        grants.note(3, NodeId(3), report(1, 0), later);
-
-        assert_eq!(grants.fence(NodeId(2)), Some(LogIndex(8)));
-        for node in [2, 3] {
-            assert!(!grants.is_over(NodeId(node), start + LEASE));
-            assert!(grants.is_over(NodeId(node), start + LEASE + LEASE_MARGIN));
-        }
-    }
-
-    #[test]
-    fn another_term_begins_with_an_empty_table() {
-        let grants = Grants::new();
-        let start = Instant::now();
-        grants.lead(3, start);
-        grants.grant(3, NodeId(2), report(5, 9), start);
-
-        grants.lead(4, start);
-
-        assert_eq!(grants.fence(NodeId(2)), None);
+impl Leading {
+    fn is_over(&self, node: NodeId, now: Instant) -> bool {
+        let over_at = self
+            .members
+            .get(&node)
+            .map_or(self.since + LEASE + LEASE_MARGIN, |granted| granted.over_at);
+        now >= over_at
     }
 }
+
+/// That shards of some nodes are being given away; it ends when this is dropped.
+pub struct GivingAway {
+    grants: Arc<Grants>,
+    term: u64,
+}
+
+impl Drop for GivingAway {
+    fn drop(&mut self) {
+        self.grants.given_away(self.term);
+    }
+}
+
+#[cfg(test)]
+mod tests;

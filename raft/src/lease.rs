@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use pushrail_model::ids::{BootId, LogIndex};
 use pushrail_model::time::{Span, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +83,8 @@ pub(crate) struct Reported {
     pub fence: LogIndex,
     /// What is before them.
     pub work: Work,
+    /// This node is about to stop.
+    pub leaving: bool,
 }
 
 /// Keeps what the leader granted.
@@ -91,6 +93,8 @@ pub(crate) struct LeaseKeeper {
     floor: Arc<AtomicU64>,
     held: Mutex<Held>,
     reported: Mutex<Reported>,
+    // Something is to be told at once.
+    urgent: Notify,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,6 +114,7 @@ impl LeaseKeeper {
             floor: Arc::new(AtomicU64::new(0)),
             held: Mutex::default(),
             reported: Mutex::default(),
+            urgent: Notify::new(),
         }
     }
 
@@ -160,6 +165,14 @@ impl LeaseKeeper {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner).work = work;
     }
 
+    pub(crate) fn leave(&self) {
+        self.reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .leaving = true;
+        self.urgent.notify_one();
+    }
+
     pub(crate) fn reported(&self) -> Reported {
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,6 +195,7 @@ pub(crate) async fn keep_asking(
             _ = tick.tick() => {}
             // A new leader is asked at once.
             Ok(()) = leader.changed() => {}
+            () = keeper.urgent.notified() => {}
             () = stop.cancelled() => return,
         }
         let reported = keeper.reported();
@@ -192,6 +206,7 @@ pub(crate) async fn keep_asking(
             clock: clock.wall(),
             format: FORMAT,
             work: reported.work,
+            leaving: reported.leaving,
         };
         // Order: the time is taken before the question leaves.
         let sent = clock.monotonic();

@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bincode::{Decode, Encode};
 use pushrail_model::ids::{BootId, NodeId};
@@ -17,7 +18,7 @@ use crate::watermark::Watermark;
 
 const LOCK: &str = "LOCK";
 const IDENTITY: &str = "identity";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Far above what the record needs.
 const RECORD_BYTES_MAX: usize = 4096;
 
@@ -26,10 +27,33 @@ struct Identity {
     node: u64,
     /// Known once this node has applied the cluster's first command.
     cluster: Option<u128>,
-    /// Starts so far.
+    /// The number of the present start.
     boot: u64,
     /// Whether log and state stand beside it.
     complete: bool,
+    /// Whether it takes part in the cluster's elections.
+    votes: bool,
+}
+
+/// As the first version wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct FirstIdentity {
+    node: u64,
+    cluster: Option<u128>,
+    boot: u64,
+    complete: bool,
+}
+
+impl From<FirstIdentity> for Identity {
+    fn from(first: FirstIdentity) -> Self {
+        Self {
+            node: first.node,
+            cluster: first.cluster,
+            boot: first.boot,
+            complete: first.complete,
+            votes: first.cluster.is_some(),
+        }
+    }
 }
 
 /// This node's data directory, held against other processes.
@@ -133,8 +157,9 @@ impl DataDir {
             identity: Identity {
                 node: node.0,
                 cluster: None,
-                boot: 1,
+                boot: first_boot(),
                 complete: false,
+                votes: false,
             },
             _lock: lock,
         };
@@ -195,6 +220,20 @@ impl DataDir {
         }
     }
 
+    /// Whether this node takes part in elections: it founded its cluster, or has once been level with its leader.
+    pub(crate) fn votes(&self) -> bool {
+        self.identity.votes
+    }
+
+    /// Remembers that it does.
+    pub(crate) fn enfranchise(&mut self) -> Result<(), StartError> {
+        if self.identity.votes {
+            return Ok(());
+        }
+        self.identity.votes = true;
+        self.save()
+    }
+
     /// Where the log lies.
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("log")
@@ -230,6 +269,13 @@ impl DataDir {
             source,
         }
     }
+}
+
+/// A new directory under an old id begins above all starts of the one before it, which nobody else remembers for it:
+/// what the cluster knows of earlier starts would silence it else.
+fn first_boot() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().max(1)
 }
 
 /// Something in `root` that is neither ours nor the file system's.
@@ -277,117 +323,23 @@ fn parse(bytes: &[u8]) -> Result<Identity, String> {
         return Err(damaged());
     }
     let (&version, record) = checked.split_first().ok_or_else(damaged)?;
-    if version != VERSION {
-        return Err(format!(
-            "is of version {version}, which this version does not read"
-        ));
-    }
-    let (identity, read) = bincode::decode_from_slice(record, bincode::config::standard())
-        .map_err(|error| format!("cannot be read ({error})"))?;
+    let (identity, read) = match version {
+        1 => decode::<FirstIdentity>(record).map(|(first, read)| (first.into(), read))?,
+        VERSION => decode(record)?,
+        other => {
+            return Err(format!("is of version {other}, which this version does not read"));
+        }
+    };
     if read != record.len() {
         return Err(damaged());
     }
     Ok(identity)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn made(root: &Path) -> DataDir {
-        let mut dir = DataDir::open(root, NodeId(1)).unwrap();
-        dir.complete().unwrap();
-        dir
-    }
-
-    fn refusal(root: &Path, node: u64) -> String {
-        match DataDir::open(root, NodeId(node)) {
-            Err(StartError::Refused { why, .. } | StartError::Damaged { why, .. }) => why,
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_start_has_a_larger_number_and_finds_the_cluster_again() {
-        let root = tempfile::tempdir().unwrap();
-        let mut first = made(root.path());
-        assert_eq!((first.boot(), first.cluster()), (BootId(1), None));
-        first.join(77).unwrap();
-        drop(first);
-
-        let mut second = DataDir::open(root.path(), NodeId(1)).unwrap();
-
-        assert_eq!((second.boot(), second.cluster()), (BootId(2), Some(77)));
-        assert!(second.join(77).is_ok());
-        assert!(second.join(78).is_err());
-    }
-
-    #[test]
-    fn a_second_process_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let _held = made(root.path());
-
-        assert!(refusal(root.path(), 1).contains("another process"));
-    }
-
-    #[test]
-    fn a_directory_of_another_node_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        drop(made(root.path()));
-
-        assert!(refusal(root.path(), 2).contains("belongs to node 1"));
-    }
-
-    #[test]
-    fn a_foreign_directory_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("photo.jpg"), b"x").unwrap();
-
-        assert!(refusal(root.path(), 1).contains("photo.jpg"));
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_half_made_directory_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        drop(DataDir::open(root.path(), NodeId(1)).unwrap());
-
-        assert!(refusal(root.path(), 1).contains("interrupted"));
-    }
-
-    #[test]
-    fn a_directory_without_one_of_its_parts_is_refused() {
-        for part in [IDENTITY, "log", "watermark", "seals", "state", "snapshots"] {
-            let (root, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            drop(made(root.path()));
-            fs::rename(root.path().join(part), aside.path().join(part)).unwrap();
-
-            let why = refusal(root.path(), 1);
-
-            assert!(why.contains("missing") || why.contains("whose data"), "{why}");
-            fs::rename(aside.path().join(part), root.path().join(part)).unwrap();
-            assert!(DataDir::open(root.path(), NodeId(1)).is_ok());
-        }
-    }
-
-    #[test]
-    fn a_damaged_identity_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        drop(made(root.path()));
-        let path = root.path().join(IDENTITY);
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[2] ^= 1;
-        fs::write(&path, bytes).unwrap();
-
-        assert!(refusal(root.path(), 1).contains("damaged"));
-    }
-
-    #[test]
-    fn a_start_that_died_before_the_first_record_leaves_an_empty_directory() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join(LOCK), b"").unwrap();
-        fs::write(root.path().join("identity.new"), b"half").unwrap();
-
-        assert!(DataDir::open(root.path(), NodeId(1)).is_ok());
-    }
+fn decode<T: Decode<()>>(record: &[u8]) -> Result<(T, usize), String> {
+    bincode::decode_from_slice(record, bincode::config::standard())
+        .map_err(|error| format!("cannot be read ({error})"))
 }
+
+#[cfg(test)]
+mod tests;

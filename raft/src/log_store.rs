@@ -3,18 +3,14 @@
 //! What is appended is readable at once and acknowledged once it is on disk ([`crate::flush`]). Nothing else in
 //! this crate knows how the log lies on disk.
 
-use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures::Stream;
-use futures::stream;
-use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use pushrail_model::ids::NodeId;
 use raft_log::RaftLog;
 use raft_log::api::raft_log_writer::RaftLogWriter;
@@ -31,8 +27,6 @@ use crate::types::{LogEntry, LogId, TypeConfig, Vote};
 use crate::watermark::{Watermark, WatermarkError};
 
 const MIB: usize = 1024 * 1024;
-/// Bytes of entries read at once, for a peer or for applying: a backlog is never loaded whole.
-const READ_BYTES: usize = MIB;
 /// How long the watermark may be ahead of its copy on disk.
 const MARK_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -191,6 +185,21 @@ impl LogStore {
         self.read().on_disk_size()
     }
 
+    /// The last entry that it holds.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.read().log_state().last().map(|id| id.0)
+    }
+
+    /// The vote that it holds.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.read().log_state().vote().map(|vote| vote.0)
+    }
+
+    /// The last entry that was removed from its beginning.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.read().log_state().purged().map(|id| id.0)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, RaftLog<LogTypes>> {
         self.owner
             .shared
@@ -211,7 +220,7 @@ impl LogStore {
     /// Entries from `start` up to before `end`, no more than fill `bytes`, but one if there is one.
     ///
     /// What cannot be read is neither applied nor sent to a peer: the node stops.
-    fn entries(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<LogEntry>> {
+    pub(crate) fn entries(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<LogEntry>> {
         self.read_entries(start, end, bytes).inspect_err(|error| {
             self.group().tell_failure(Failure {
                 cause: Cause::of_io(error),
@@ -288,79 +297,9 @@ impl Shared {
     }
 }
 
-fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
-    let start = match range.start_bound() {
-        Bound::Included(&start) => start,
-        Bound::Excluded(&before) => before.saturating_add(1),
-        Bound::Unbounded => 0,
-    };
-    let end = match range.end_bound() {
-        Bound::Included(&last) => last.saturating_add(1),
-        Bound::Excluded(&end) => end,
-        Bound::Unbounded => u64::MAX,
-    };
-    (start, end)
-}
-
 /// Where a record that was written ends, counted from the beginning of the whole log.
 fn end_of(written: &Segment) -> u64 {
     written.offset + written.size
-}
-
-impl RaftLogReader<TypeConfig> for LogStore {
-    async fn try_get_log_entries<B>(&mut self, range: B) -> io::Result<Vec<LogEntry>>
-    where
-        B: RangeBounds<u64> + Clone + Debug + Send,
-    {
-        let (start, end) = bounds(&range);
-        self.entries(start, end, usize::MAX)
-    }
-
-    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.read().log_state().vote().map(|vote| vote.0))
-    }
-
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
-        self.entries(start, end, READ_BYTES)
-    }
-
-    async fn entries_stream<B>(&mut self, range: B) -> impl Stream<Item = io::Result<LogEntry>> + Send
-    where
-        B: RangeBounds<u64> + Clone + Debug + Send,
-    {
-        let (next, end) = bounds(&range);
-        let unread = Unread {
-            log: self.clone(),
-            loaded: Vec::new().into_iter(),
-            next,
-            end,
-        };
-        stream::try_unfold(unread, |mut unread| async move {
-            Ok(unread.next()?.map(|entry| (entry, unread)))
-        })
-    }
-}
-
-/// What is left of a stream of entries: some in memory, the rest in the log.
-struct Unread {
-    log: LogStore,
-    loaded: std::vec::IntoIter<LogEntry>,
-    next: u64,
-    end: u64,
-}
-
-impl Unread {
-    fn next(&mut self) -> io::Result<Option<LogEntry>> {
-        if let Some(entry) = self.loaded.next() {
-            return Ok(Some(entry));
-        }
-        self.loaded = self.log.entries(self.next, self.end, READ_BYTES)?.into_iter();
-        match self.loaded.as_slice().last() {
-            Some(last) => self.next = last.log_id.index + 1,
-            None => return Ok(None),
-        }
-        Ok(self.loaded.next())
-    }
 }
 
 impl RaftLogStorage<TypeConfig> for LogStore {

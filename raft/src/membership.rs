@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use openraft::EntryPayload;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{InitializeError, RaftError};
+use openraft::storage::RaftLogReader;
 use pushrail_model::ids::NodeId;
 
 use crate::error::InitError;
-use crate::types::{NodeAddresses, Raft, StoredMembership};
+use crate::log_store::LogStore;
+use crate::types::{LogPayload, NodeAddresses, Raft, StoredMembership};
 
 /// Makes these the first members; harmless where they are already.
 pub(crate) async fn form(raft: &Raft, members: &BTreeMap<NodeId, NodeAddresses>) -> Result<(), InitError> {
-    check(members)?;
     let wanted: BTreeMap<u64, NodeAddresses> = members
         .iter()
         .map(|(node, addresses)| (node.0, addresses.clone()))
@@ -52,7 +54,27 @@ pub(crate) fn present(raft: &Raft) -> Arc<StoredMembership> {
     Arc::clone(&raft.metrics().borrow_watched().membership_config)
 }
 
-fn check(members: &BTreeMap<NodeId, NodeAddresses>) -> Result<(), InitError> {
+/// The first members, as the log has them: its first entry, whatever the state has come to. `None`: there is none.
+pub(crate) async fn first_members(
+    mut log: LogStore,
+) -> std::io::Result<Option<BTreeMap<u64, NodeAddresses>>> {
+    let first = log.try_get_log_entries(0..1).await?;
+    Ok(first.into_iter().next().and_then(|entry| {
+        let payload: LogPayload = entry.payload;
+        match payload {
+            EntryPayload::Membership(first) => Some(
+                first
+                    .nodes()
+                    .map(|(node, addresses)| (*node, addresses.clone()))
+                    .collect(),
+            ),
+            EntryPayload::Blank | EntryPayload::Normal(_) => None,
+        }
+    }))
+}
+
+/// Whether these make a cluster at all.
+pub(crate) fn check(members: &BTreeMap<NodeId, NodeAddresses>) -> Result<(), InitError> {
     if members.is_empty() {
         return Err(InitError::Members("a cluster needs a member".to_owned()));
     }

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::error::Failure;
+use crate::error::{Failure, StartError};
 use crate::grants::Grants;
 use crate::lease::LeaseKeeper;
 use crate::local::DataDir;
@@ -100,11 +100,15 @@ impl Watcher {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = self.state.failure();
         let mut log_failure = self.log.failure();
+        let mut progress = self.state.progress();
+        let mut named = false;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 Ok(()) = failure.changed() => {}
                 Ok(()) = log_failure.changed() => {}
+                // Its name is among the first that a cluster's log tells.
+                Ok(()) = progress.changed(), if !named => {}
                 () = self.stop.cancelled() => return,
             }
             let core = self.state.raft().metrics().borrow_watched().clone();
@@ -117,27 +121,41 @@ impl Watcher {
                 self.fail(Failure::other(fatal.to_string()));
                 return;
             }
-            if self.peers.cluster().is_none()
-                && let Err(why) = self.join()
-            {
-                self.fail(Failure::other(why));
+            if let Some(why) = self.peers.outrun() {
+                self.fail(Failure::other(why.to_owned()));
                 return;
+            }
+            match self.join() {
+                Ok(joined) => named = joined,
+                Err(why) => {
+                    self.fail(Failure::other(why));
+                    return;
+                }
             }
             self.take_figures(&core);
         }
     }
 
-    /// Notes the cluster's name, once the state knows it.
-    fn join(&self) -> Result<(), String> {
-        let row = query::cluster(&self.state.view()).map_err(|error| error.to_string())?;
-        let Some(row) = row else { return Ok(()) };
+    /// Notes the cluster's name once the state knows it, and that this node votes once it has been level with the
+    /// leader. `true`: the name is on disk.
+    fn join(&self) -> Result<bool, String> {
         let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dir) = dir.as_mut() {
-            dir.join(row.cluster).map_err(|error| error.to_string())?;
+        let Some(dir) = dir.as_mut() else { return Ok(true) };
+        let text = |error: StartError| error.to_string();
+        if dir.cluster().is_none() {
+            let row = query::cluster(&self.state.view()).map_err(|error| error.to_string())?;
+            let Some(row) = row else { return Ok(false) };
+            dir.join(row.cluster).map_err(text)?;
+            self.peers.name_cluster(row.cluster);
         }
-        drop(dir);
-        self.peers.name_cluster(row.cluster);
-        Ok(())
+        // A lease counts once this node has applied what was committed when the leader let it in.
+        let lease = self.lease.view(self.state.applied(), self.state.generation());
+        if !dir.votes() && lease.valid_until.is_some() {
+            dir.enfranchise().map_err(text)?;
+            self.peers.enfranchise();
+            tracing::info!("this node has caught up, and votes from now on");
+        }
+        Ok(true)
     }
 
     fn take_figures(&self, core: &RaftMetrics<TypeConfig>) {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Failure, ReadError};
-use crate::state::State;
+use crate::state::{Progress, State};
 use crate::types::Raft;
 use crate::view::View;
 
@@ -55,6 +55,11 @@ impl OwnState {
     /// Why the state can no longer be trusted or written, once that is so.
     pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
         self.state.failure()
+    }
+
+    /// How far this node has applied, and when it comes further.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.state.progress()
     }
 
     /// Brings all that was applied to disk.

@@ -24,11 +24,14 @@ use pushrail_model::ids::NodeId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
 
+use crate::calls;
 use crate::peers::{Lane, Peers};
 use crate::types::{NodeAddresses, Snapshot, SnapshotData, TypeConfig, Vote};
-use crate::wire::{self, WireError, proto};
+use crate::wire::proto::peer_client::PeerClient;
+use crate::wire::{WireError, proto};
 
 /// How long a call for entries may take to open.
 const OPEN: Duration = Duration::from_secs(1);
@@ -97,15 +100,59 @@ impl Peer {
         })
     }
 
+    /// A client over the connection for `lane`.
+    fn client(&self, lane: Lane) -> Result<PeerClient<Channel>, RPCError<TypeConfig>> {
+        self.peers
+            .client(self.target, &self.address, lane)
+            .map_err(|status| self.unreachable(status))
+    }
+
+    /// A peer that cannot be reached, refuses us, or has stopped: the core waits before it tries again.
+    fn unreachable(&self, status: Status) -> RPCError<TypeConfig> {
+        self.peers.heard(&status);
+        RPCError::Unreachable(Unreachable::from_string(format!(
+            "{:?}: {}",
+            status.code(),
+            status.message()
+        )))
+    }
+
+    /// One question beside the entries, with one answer within `time`.
+    async fn ask<Q, A, F>(
+        &self,
+        action: RPCTypes,
+        time: Duration,
+        question: Q,
+        call: impl FnOnce(PeerClient<Channel>, Request<Q>) -> F,
+    ) -> Result<A, RPCError<TypeConfig>>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let client = self.client(Lane::Heartbeat)?;
+        let asking = call(client, self.peers.request(self.target, question));
+        timeout(time, asking)
+            .await
+            .map_err(|_| self.timed_out(action, time))?
+            .map(Response::into_inner)
+            .map_err(|status| self.unreachable(status))
+    }
+
+    /// A node whose directory may be new under an old id asks for no vote of its cluster, as it gives none: its own
+    /// counts for a majority, and what it once promised is not in its log.
+    fn may_campaign(&self) -> Result<(), RPCError<TypeConfig>> {
+        if self.peers.may_campaign() {
+            return Ok(());
+        }
+        let why = "this node's data directory is new: it asks for no vote before it has caught up";
+        Err(self.unreachable(Status::failed_precondition(why)))
+    }
+
     /// Entries, pipelined, over a call that lasts as long as the core has some.
     async fn append<'s, S>(&'s self, input: S) -> Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let mut client = self
-            .peers
-            .client(self.target, &self.address, self.lane)
-            .map_err(unreachable)?;
+        let mut client = self.client(self.lane)?;
         let sent = Arc::new(AtomicU64::new(0));
         let outbound = {
             let (sent, peers, target) = (Arc::clone(&sent), Arc::clone(&self.peers), self.target);
@@ -113,14 +160,14 @@ impl Peer {
                 .take_while(move |_| std::future::ready(peers.reaches(target)))
                 .map(move |request| {
                     sent.fetch_add(1, Ordering::AcqRel);
-                    wire::append_to(&request, 0)
+                    calls::append_to(&request, 0)
                 })
         };
         let opening = client.append(self.peers.request(self.target, outbound));
         let responses = timeout(OPEN, opening)
             .await
             .map_err(|_| self.timed_out(RPCTypes::AppendEntries, OPEN))?
-            .map_err(unreachable)?
+            .map_err(|status| self.unreachable(status))?
             .into_inner();
         let reading = Reading {
             peer: self,
@@ -136,7 +183,7 @@ impl Peer {
     async fn beat(&mut self, request: &AppendEntriesRequest<TypeConfig>) -> Appended {
         if !self.peers.reaches(self.target) {
             self.heartbeats = None;
-            return Err(unreachable(Status::unavailable("cut off")));
+            return Err(self.unreachable(Status::unavailable("cut off")));
         }
         let mut heartbeats = match self.heartbeats.take() {
             Some(open) => open,
@@ -146,10 +193,10 @@ impl Peer {
         heartbeats.next_sequence += 1;
         if heartbeats
             .requests
-            .try_send(wire::append_to(request, sequence))
+            .try_send(calls::append_to(request, sequence))
             .is_err()
         {
-            return Err(unreachable(Status::unavailable("heartbeats are stuck")));
+            return Err(self.unreachable(Status::unavailable("heartbeats are stuck")));
         }
         // Kept before the wait: the core may give up on this heartbeat, the next one uses the call again.
         let heartbeats = self.heartbeats.insert(heartbeats);
@@ -164,17 +211,16 @@ impl Peer {
         if received.is_err() || !self.peers.reaches(self.target) {
             self.heartbeats = None;
         }
-        wire::appended_from(received.map_err(unreachable)?).map_err(malformed)
+        let response = received.map_err(|status| self.unreachable(status))?;
+        calls::appended_from(response).map_err(malformed)
     }
 
     async fn open_heartbeats(&self) -> Result<Heartbeats, RPCError<TypeConfig>> {
-        let mut client = self
-            .peers
-            .client(self.target, &self.address, self.lane)
-            .map_err(unreachable)?;
+        let mut client = self.client(self.lane)?;
         let (requests, outbound) = mpsc::channel(HEARTBEATS);
         let request = self.peers.request(self.target, ReceiverStream::new(outbound));
-        let responses = client.heartbeat(request).await.map_err(unreachable)?.into_inner();
+        let responses = client.heartbeat(request).await;
+        let responses = responses.map_err(|status| self.unreachable(status))?.into_inner();
         Ok(Heartbeats {
             requests,
             responses,
@@ -205,11 +251,11 @@ impl<'s> Reading<'s> {
         let received = loop {
             match timeout(LOOK, reading.responses.message()).await {
                 Ok(Ok(response)) => break Ok(response?),
-                Ok(Err(status)) => break Err(unreachable(status)),
+                Ok(Err(status)) => break Err(reading.peer.unreachable(status)),
                 Err(_) => {}
             }
             if !reading.peer.peers.reaches(reading.peer.target) {
-                break Err(unreachable(Status::unavailable("cut off")));
+                break Err(reading.peer.unreachable(Status::unavailable("cut off")));
             }
             if reading.sent.load(Ordering::Acquire) == reading.received {
                 // Nothing is owed: the time runs from the next request.
@@ -218,7 +264,7 @@ impl<'s> Reading<'s> {
                 break Err(reading.peer.timed_out(RPCTypes::AppendEntries, RESPONSE));
             }
         };
-        let appended = received.and_then(|response| wire::appended_from(response).map_err(malformed));
+        let appended = received.and_then(|response| calls::appended_from(response).map_err(malformed));
         reading.received += 1;
         reading.progressed = Instant::now();
         let go_on = matches!(appended, Ok(Ok(_)));
@@ -270,16 +316,11 @@ impl NetVote<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let mut client = self
-            .peers
-            .client(self.target, &self.address, Lane::Heartbeat)
-            .map_err(unreachable)?;
-        let call = client.vote(self.peers.request(self.target, wire::vote_request_to(&rpc)));
-        let response = timeout(option.soft_ttl(), call)
-            .await
-            .map_err(|_| self.timed_out(RPCTypes::Vote, option.soft_ttl()))?
-            .map_err(unreachable)?;
-        wire::vote_response_from(response.into_inner()).map_err(malformed)
+        self.may_campaign()?;
+        let (time, question) = (option.soft_ttl(), calls::vote_request_to(&rpc));
+        let call = |mut client: PeerClient<Channel>, request| async move { client.vote(request).await };
+        let answer = self.ask(RPCTypes::Vote, time, question, call).await?;
+        calls::vote_response_from(answer).map_err(malformed)
     }
 
     async fn pre_vote(
@@ -287,16 +328,11 @@ impl NetVote<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let mut client = self
-            .peers
-            .client(self.target, &self.address, Lane::Heartbeat)
-            .map_err(unreachable)?;
-        let call = client.pre_vote(self.peers.request(self.target, wire::vote_request_to(&rpc)));
-        let response = timeout(option.soft_ttl(), call)
-            .await
-            .map_err(|_| self.timed_out(RPCTypes::Vote, option.soft_ttl()))?
-            .map_err(unreachable)?;
-        wire::vote_response_from(response.into_inner()).map_err(malformed)
+        self.may_campaign()?;
+        let (time, question) = (option.soft_ttl(), calls::vote_request_to(&rpc));
+        let call = |mut client: PeerClient<Channel>, request| async move { client.pre_vote(request).await };
+        let answer = self.ask(RPCTypes::Vote, time, question, call).await?;
+        calls::vote_response_from(answer).map_err(malformed)
     }
 }
 
@@ -306,16 +342,13 @@ impl NetTransferLeader<TypeConfig> for Peer {
         req: TransferLeaderRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let mut client = self
-            .peers
-            .client(self.target, &self.address, Lane::Heartbeat)
-            .map_err(unreachable)?;
-        let call = client.transfer_leader(self.peers.request(self.target, wire::transfer_to(&req)));
-        let response = timeout(TRANSFER, call)
-            .await
-            .map_err(|_| self.timed_out(RPCTypes::TransferLeader, TRANSFER))?
-            .map_err(unreachable)?;
-        wire::transferred_from(response.into_inner()).map_err(malformed)
+        let question = calls::transfer_to(&req);
+        let call =
+            |mut client: PeerClient<Channel>, request| async move { client.transfer_leader(request).await };
+        let answer = self
+            .ask(RPCTypes::TransferLeader, TRANSFER, question, call)
+            .await?;
+        calls::transferred_from(answer).map_err(malformed)
     }
 }
 
@@ -340,15 +373,6 @@ impl NetBackoff<TypeConfig> for Peer {
     fn backoff(&self) -> Option<Backoff> {
         None
     }
-}
-
-/// A peer that cannot be reached, refuses us, or has stopped: the core waits before it tries again.
-fn unreachable(status: Status) -> RPCError<TypeConfig> {
-    RPCError::Unreachable(Unreachable::from_string(format!(
-        "{:?}: {}",
-        status.code(),
-        status.message()
-    )))
 }
 
 fn malformed(error: WireError) -> RPCError<TypeConfig> {

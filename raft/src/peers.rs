@@ -3,21 +3,20 @@
 //! Heartbeats, log entries and a door's batches have connections of their own: none waits behind another.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use pushrail_model::ids::NodeId;
+use pushrail_model::ids::{BootId, NodeId};
 use pushrail_model::limits;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::config::PeerFilter;
+use crate::marks::Marks;
+use crate::rivals::{Rivals, Start};
 use crate::wire::proto::peer_client::PeerClient;
-
-const CLUSTER: &str = "pushrail-cluster";
-const SOURCE: &str = "pushrail-source";
-const TARGET: &str = "pushrail-target";
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -39,16 +38,29 @@ pub(crate) enum Lane {
 /// The other nodes, as this one reaches them.
 pub(crate) struct Peers {
     me: NodeId,
+    start: Start,
+    rivals: Rivals,
     cluster: OnceLock<u128>,
+    votes: AtomicBool,
+    outrun: OnceLock<String>,
     filter: Arc<dyn PeerFilter>,
     channels: Mutex<HashMap<(NodeId, Lane), (String, Channel)>>,
 }
 
 impl Peers {
-    pub(crate) fn new(me: NodeId, filter: Arc<dyn PeerFilter>) -> Self {
+    /// For this start of `me`.
+    pub(crate) fn new(me: NodeId, boot: BootId, filter: Arc<dyn PeerFilter>) -> Self {
+        let start = Start {
+            boot,
+            run: rand::random(),
+        };
         Self {
             me,
+            start,
+            rivals: Rivals::new(me, start),
             cluster: OnceLock::new(),
+            votes: AtomicBool::new(false),
+            outrun: OnceLock::new(),
             filter,
             channels: Mutex::default(),
         }
@@ -56,6 +68,38 @@ impl Peers {
 
     pub(crate) fn me(&self) -> NodeId {
         self.me
+    }
+
+    /// This process among all that ever spoke as this node.
+    pub(crate) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// Whether this node takes part in elections of a cluster: it founded it, or has once been level with its leader.
+    pub(crate) fn votes(&self) -> bool {
+        self.votes.load(Ordering::Acquire)
+    }
+
+    /// From now on it does. The data directory knows it first.
+    pub(crate) fn enfranchise(&self) {
+        self.votes.store(true, Ordering::Release);
+    }
+
+    /// Whether it may ask for votes: as long as nobody has a name, those who found a cluster do.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.votes() || self.cluster().is_none()
+    }
+
+    /// Takes note of an error that another node answered: one says that this process must not go on.
+    pub(crate) fn heard(&self, status: &Status) {
+        if status.code() == Code::AlreadyExists {
+            self.outrun.get_or_init(|| status.message().to_owned());
+        }
+    }
+
+    /// Why this process must not go on: another one speaks as this node.
+    pub(crate) fn outrun(&self) -> Option<&str> {
+        self.outrun.get().map(String::as_str)
     }
 
     /// The cluster has a name now; from now on others are refused.
@@ -101,34 +145,28 @@ impl Peers {
     /// A message to `to` with what every message bears.
     pub(crate) fn request<T>(&self, to: NodeId, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        let metadata = request.metadata_mut();
-        insert(metadata, SOURCE, &self.me.to_string());
-        insert(metadata, TARGET, &to.to_string());
-        if let Some(cluster) = self.cluster() {
-            insert(metadata, CLUSTER, &format!("{cluster:032x}"));
-        }
+        let marks = Marks {
+            source: self.me,
+            target: to,
+            cluster: self.cluster(),
+            start: Some(self.start),
+        };
+        marks.write(request.metadata_mut());
         request
     }
 
-    /// Who sent this; refused if it was not meant for this node, or comes from another cluster.
-    pub(crate) fn admit(&self, metadata: &MetadataMap) -> Result<NodeId, Status> {
-        let source = NodeId(number(metadata, SOURCE)?);
-        let target = NodeId(number(metadata, TARGET)?);
+    /// Who sent this; refused if it was not meant for this node, comes from another cluster, or from a process that
+    /// is not the one that is known to be that node.
+    pub(crate) fn admit(&self, metadata: &MetadataMap) -> Result<Marks, Status> {
+        let marks = Marks::read(metadata)?;
+        let (source, target) = (marks.source, marks.target);
         if target != self.me {
             return Err(Status::failed_precondition(format!(
                 "this is node {}, node {target} was meant",
                 self.me
             )));
         }
-        let theirs = metadata
-            .get(CLUSTER)
-            .map(|value| {
-                let text = value.to_str().unwrap_or_default();
-                u128::from_str_radix(text, 16)
-                    .map_err(|_| Status::invalid_argument(format!("`{CLUSTER}` is not a cluster's id")))
-            })
-            .transpose()?;
-        if let (Some(ours), Some(theirs)) = (self.cluster(), theirs)
+        if let (Some(ours), Some(theirs)) = (self.cluster(), marks.cluster)
             && ours != theirs
         {
             tracing::warn!(node = %source, cluster = %format!("{theirs:032x}"), "a node of another cluster was refused");
@@ -136,24 +174,36 @@ impl Peers {
                 "this node belongs to cluster {ours:032x}, the caller to {theirs:032x}"
             )));
         }
-        if !self.reaches(source) {
-            return Err(Status::unavailable("cut off"));
-        }
-        Ok(source)
+        self.admit_further(&marks)?;
+        Ok(marks)
     }
 
-    /// Who asks for this node's vote. A node that knows no cluster gives none to a candidate of one: its directory
-    /// may be new under an old id, and what it had once promised to keep is gone with the old one. It votes again
-    /// when it has been told the cluster's name by the log, and among nodes that form a cluster from the start.
-    pub(crate) fn admit_candidate(&self, metadata: &MetadataMap) -> Result<NodeId, Status> {
-        let source = self.admit(metadata)?;
-        if self.cluster().is_none() && metadata.contains_key(CLUSTER) {
+    /// Whether a call that was admitted may go on: its next message may come much later.
+    pub(crate) fn admit_further(&self, marks: &Marks) -> Result<(), Status> {
+        if !self.reaches(marks.source) {
+            return Err(Status::unavailable("cut off"));
+        }
+        match marks.start {
+            Some(start) => self
+                .rivals
+                .admit(marks.source, start)
+                .map_err(Status::already_exists),
+            None => Ok(()),
+        }
+    }
+
+    /// Who asks for this node's vote. A node whose directory may be new under an old id gives none to a cluster:
+    /// what it had once promised to keep is gone with the old one. It votes again when it has applied what was
+    /// committed when the leader first let it in, and among nodes that form a cluster from the start.
+    pub(crate) fn admit_candidate(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let marks = self.admit(metadata)?;
+        if !self.votes() && marks.cluster.is_some() {
             return Err(Status::failed_precondition(format!(
-                "node {} knows no cluster yet and gives no vote to one",
+                "node {} has a new data directory and gives no vote before it has caught up",
                 self.me
             )));
         }
-        Ok(source)
+        Ok(())
     }
 }
 
@@ -173,25 +223,13 @@ fn connect(address: &str) -> Result<Channel, Status> {
 /// Bytes under way before the receiver has taken them: several of the largest messages.
 pub(crate) const WINDOW: u32 = 32 * 1024 * 1024;
 
-fn insert(metadata: &mut MetadataMap, name: &'static str, value: &str) {
-    let value = AsciiMetadataValue::try_from(value).expect("digits and hex digits are ASCII");
-    metadata.insert(name, value);
-}
-
-fn number(metadata: &MetadataMap, name: &'static str) -> Result<u64, Status> {
-    metadata
-        .get(name)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .ok_or_else(|| Status::invalid_argument(format!("`{name}` is missing or not a node's id")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{CutFilter, OpenFilter};
 
     fn peers(me: u64, cluster: Option<u128>) -> Peers {
-        let peers = Peers::new(NodeId(me), Arc::new(OpenFilter));
+        let peers = Peers::new(NodeId(me), BootId(1), Arc::new(OpenFilter));
         if let Some(cluster) = cluster {
             peers.name_cluster(cluster);
         }
@@ -214,27 +252,52 @@ mod tests {
         let fresh = peers(2, None);
 
         assert_eq!(
-            ours.admit(fresh.request(NodeId(1), ()).metadata()).unwrap(),
+            ours.admit(fresh.request(NodeId(1), ()).metadata())
+                .unwrap()
+                .source,
             NodeId(2)
         );
         assert_eq!(
-            fresh.admit(ours.request(NodeId(2), ()).metadata()).unwrap(),
+            fresh
+                .admit(ours.request(NodeId(2), ()).metadata())
+                .unwrap()
+                .source,
             NodeId(1)
         );
     }
 
     #[test]
-    fn a_node_with_a_new_directory_gives_no_vote_to_a_cluster() {
+    fn a_node_with_a_new_directory_takes_no_part_in_a_clusters_elections_before_it_has_caught_up() {
         let ours = peers(1, Some(7));
         let (wiped, founding) = (peers(2, None), peers(3, None));
-
-        let refused = wiped.admit_candidate(ours.request(NodeId(2), ()).metadata());
-        assert_eq!(refused.unwrap_err().code(), tonic::Code::FailedPrecondition);
-
+        let asks = |wiped: &Peers| wiped.admit_candidate(ours.request(NodeId(2), ()).metadata());
+        assert_eq!(asks(&wiped).unwrap_err().code(), Code::FailedPrecondition);
         let among_founders = founding.admit_candidate(wiped.request(NodeId(3), ()).metadata());
-        assert_eq!(among_founders.unwrap(), NodeId(2));
-        let back = ours.admit_candidate(wiped.request(NodeId(1), ()).metadata());
-        assert_eq!(back.unwrap(), NodeId(2));
+        assert!(among_founders.is_ok());
+
+        // The log tells it the name long before it has told everything.
+        wiped.name_cluster(7);
+        assert_eq!(asks(&wiped).unwrap_err().code(), Code::FailedPrecondition);
+        assert!(!wiped.may_campaign());
+
+        wiped.enfranchise();
+        assert!(asks(&wiped).is_ok());
+        assert!(wiped.may_campaign());
+    }
+
+    #[test]
+    fn a_second_process_under_a_nodes_id_is_refused_and_learns_why() {
+        let ours = peers(1, Some(7));
+        let (first, copy) = (peers(2, Some(7)), peers(2, Some(7)));
+        let speaks = |who: &Peers| ours.admit(who.request(NodeId(1), ()).metadata());
+        assert!(speaks(&first).is_ok());
+
+        let refused = speaks(&copy).unwrap_err();
+        copy.heard(&refused);
+
+        assert_eq!(refused.code(), Code::AlreadyExists);
+        assert!(copy.outrun().is_some());
+        assert!(speaks(&first).is_ok(), "the first one goes on");
     }
 
     #[test]
@@ -258,7 +321,7 @@ mod tests {
     async fn a_node_that_is_cut_off_is_not_reached() {
         let filter = Arc::new(CutFilter::default());
         let shared: Arc<dyn PeerFilter> = Arc::<CutFilter>::clone(&filter);
-        let peers = Peers::new(NodeId(1), shared);
+        let peers = Peers::new(NodeId(1), BootId(1), shared);
         assert!(peers.client(NodeId(2), "127.0.0.1:1", Lane::Door).is_ok());
 
         filter.cut(NodeId(2));

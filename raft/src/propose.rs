@@ -4,6 +4,7 @@
 //! unknown, the same number goes to whoever leads now, and a copy that arrives second finds the first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pushrail_machine::codec;
@@ -14,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::PROPOSE_DEADLINE;
 use crate::door::Door;
 use crate::error::ProposeError;
 use crate::metrics;
@@ -25,6 +25,9 @@ use crate::way::{LeaderSeen, Ways};
 const QUEUE: usize = 4096;
 /// KiB of commands that wait at the door or are on their way.
 const QUEUE_KIB: u32 = 64 * 1024;
+/// How long after its deadline a command may still hear from the door, which knows better what became of it.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Takes commands to the door.
 #[derive(Clone, Debug)]
 pub(crate) struct DoorHandle {
@@ -47,14 +50,14 @@ pub(crate) struct Waiter {
     /// Who waits.
     pub reply: oneshot::Sender<Answer>,
     /// Held until the answer: bounds what waits.
-    pub room: OwnedSemaphorePermit,
+    pub _room: OwnedSemaphorePermit,
 }
 
 impl DoorHandle {
-    /// Has a command carried out, in term `pinned` alone if one is given.
-    pub(crate) async fn propose(&self, command: Command, pinned: Option<u64>) -> Answer {
+    /// Has a command carried out, in term `pinned` alone if one is given. An answer comes by `deadline`.
+    pub(crate) async fn propose(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
         let begun = Instant::now();
-        let result = self.propose_by(command, pinned, begun + PROPOSE_DEADLINE).await;
+        let result = self.answer_by(command, pinned, deadline).await;
         ::metrics::histogram!(metrics::PROPOSE_DURATION_SECONDS).record(begun.elapsed().as_secs_f64());
         if let Err(error) = &result {
             let outcome = if error.is_certain() {
@@ -67,7 +70,7 @@ impl DoorHandle {
         result
     }
 
-    async fn propose_by(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
+    async fn answer_by(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
         let command = encode_command(command);
         if command.len() + BATCH_HEAD_BYTES > limits::ENTRY_BYTES_MAX {
             return Err(not_accepted("the command is larger than an entry may be"));
@@ -83,18 +86,20 @@ impl DoorHandle {
             pinned,
             deadline,
             reply,
-            room,
+            _room: room,
         };
         match timeout_at(deadline, self.waiters.send(waiter)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(not_accepted("the node is stopping")),
             Err(_) => return Err(not_accepted("too many commands wait at this node")),
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(ProposeError::Unknown {
-                why: "the node stopped before the answer came".to_owned(),
-            })
-        })
+        // The door answers by then; this is for the case that it cannot.
+        let unknown = |why: &str| ProposeError::Unknown { why: why.to_owned() };
+        match timeout_at(deadline + GRACE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(unknown("the node stopped before the answer came")),
+            Err(_) => Err(unknown("no answer came in time")),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one handle through which the rest of the process speaks to replication. Cheap to clone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,9 @@ pub use pushrail_rocks::Properties;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::ReplicaConfig;
+use crate::config::{PROPOSE_DEADLINE, ReplicaConfig};
 use crate::error::{Failure, InitError, ProposeError, ReadError, StartError};
+pub use crate::grants::GivingAway;
 use crate::hints::HintStream;
 use crate::lease::LeaseView;
 use crate::membership;
@@ -56,16 +57,20 @@ impl Replica {
         })
     }
 
-    /// Forms the cluster of these members, of whom this node is one; harmless where it stands already. Returns once
-    /// this node's state carries the cluster's name.
+    /// Forms the cluster of these members, of whom this node is one; harmless where it stands already. Nothing is
+    /// formed unless each of them answers at its address and agrees. Returns once this node's state carries the
+    /// cluster's name, all within five seconds.
     pub async fn init(&self, members: BTreeMap<NodeId, NodeAddresses>) -> Result<(), InitError> {
+        let deadline = Instant::now() + PROPOSE_DEADLINE;
+        membership::check(&members)?;
+        self.parts.founder.gather(&members).await?;
         membership::form(self.parts.state.raft(), &members).await?;
         let command = Command::InitCluster(InitCluster {
             cluster: rand::random(),
             hash_key: rand::random(),
         });
         let proposed = self
-            .propose(command)
+            .propose_by(command, deadline)
             .await
             .map_err(|error| InitError::Unfinished(error.to_string()))?;
         if !matches!(
@@ -77,21 +82,32 @@ impl Replica {
                 proposed.response
             )));
         }
-        self.await_applied(proposed.index, READ_DEADLINE)
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.await_applied(proposed.index, left)
             .await
-            .map_err(|error| InitError::Unfinished(error.to_string()))
+            .map_err(|error| InitError::Unfinished(error.to_string()))?;
+        // From now on strangers are refused.
+        self.parts.cluster();
+        Ok(())
     }
 
     /// Has the cluster carry out a command, through whichever node leads. An answer comes within five seconds.
     ///
     /// A command larger than [`pushrail_model::limits::ENTRY_BYTES_MAX`] is refused.
     pub async fn propose(&self, command: Command) -> Result<Proposed, ProposeError> {
-        self.parts.door.propose(command, None).await
+        self.propose_by(command, Instant::now() + PROPOSE_DEADLINE).await
+    }
+
+    /// As [`Replica::propose`], with an answer by `deadline`, where that comes earlier.
+    pub async fn propose_by(&self, command: Command, deadline: Instant) -> Result<Proposed, ProposeError> {
+        let deadline = deadline.min(Instant::now() + PROPOSE_DEADLINE);
+        self.parts.door.propose(command, None, deadline).await
     }
 
     /// As [`Replica::propose`], but only while this node leads in `term`: a leader's decision dies with its term.
     pub async fn propose_leading(&self, term: u64, command: Command) -> Result<Proposed, ProposeError> {
-        self.parts.door.propose(command, Some(term)).await
+        let deadline = Instant::now() + PROPOSE_DEADLINE;
+        self.parts.door.propose(command, Some(term), deadline).await
     }
 
     /// Runs a query, on a thread that may block, over one view that is as fresh as asked.
@@ -100,8 +116,19 @@ impl Replica {
         freshness: Freshness,
         query: impl FnOnce(&View) -> T + Send + 'static,
     ) -> Result<Answered<T>, ReadError> {
+        self.read_by(freshness, Instant::now() + READ_DEADLINE, query)
+            .await
+    }
+
+    /// As [`Replica::read`], waiting no longer than until `deadline`.
+    pub async fn read_by<T: Send + 'static>(
+        &self,
+        freshness: Freshness,
+        deadline: Instant,
+        query: impl FnOnce(&View) -> T + Send + 'static,
+    ) -> Result<Answered<T>, ReadError> {
         let begun = self.parts.clock.monotonic();
-        let confirmed = self.catch_up(freshness).await?;
+        let confirmed = self.catch_up(freshness, deadline).await?;
         let parts = Arc::clone(&self.parts);
         tokio::task::spawn_blocking(move || {
             let view = parts.state.view();
@@ -121,13 +148,13 @@ impl Replica {
     }
 
     /// Waits until this node's state is as fresh as asked. `true`: the leader has confirmed it.
-    async fn catch_up(&self, freshness: Freshness) -> Result<bool, ReadError> {
-        let deadline = Instant::now() + READ_DEADLINE;
+    async fn catch_up(&self, freshness: Freshness, deadline: Instant) -> Result<bool, ReadError> {
         match freshness {
             Freshness::Local => Ok(false),
             Freshness::AtLeast(token) if token.group != 0 => Err(ReadError::ForeignToken),
             Freshness::AtLeast(token) => {
-                self.await_applied(token.index, READ_DEADLINE).await?;
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.await_applied(token.index, left).await?;
                 Ok(false)
             }
             Freshness::Linearizable => {
@@ -210,6 +237,7 @@ impl Replica {
             boot: self.parts.boot,
             cluster: self.parts.cluster(),
             initialised: core.membership_config.nodes().next().is_some(),
+            votes: self.parts.peers.votes(),
             role: if failed.is_some() {
                 Role::Stopped
             } else {
@@ -257,6 +285,18 @@ impl Replica {
             settled: self.parts.grants.is_settled(now),
             members: members.collect(),
         })
+    }
+
+    /// Keeps these nodes, whose leases are over, from being granted new ones while their shards are given away in
+    /// `term`, until what is returned is dropped; drop it when that is applied here. `None`: decide anew.
+    pub fn give_away(&self, term: u64, owners: &BTreeSet<NodeId>) -> Option<GivingAway> {
+        let now = self.parts.clock.monotonic();
+        self.parts.grants.give_away(term, owners, now)
+    }
+
+    /// This node is about to stop: the leader, which learns it at once, has its shards moved to the others.
+    pub fn leave(&self) {
+        self.parts.lease.leave();
     }
 
     /// Figures of the state's database, for metrics.

@@ -19,9 +19,12 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::ask;
+use crate::calls;
 use crate::desk::{Desk, DeskError, Fenced};
 use crate::error::ReadError;
 use crate::forward;
+use crate::founding::Founder;
+use crate::marks::Marks;
 use crate::peers::{Peers, WINDOW};
 use crate::proposer::{Arrival, ProposerHandle, Reply, ReplyTo};
 use crate::types::Raft;
@@ -38,6 +41,7 @@ pub(crate) struct Service {
     pub(crate) raft: Raft,
     pub(crate) proposer: ProposerHandle,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) founder: Arc<Founder>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -63,17 +67,11 @@ impl Service {
     /// Messages of a call as they come, while the caller may speak to this node and the node runs.
     fn inbound<T: Send + 'static>(
         &self,
-        source: NodeId,
+        marks: Marks,
         messages: Streaming<T>,
     ) -> impl Stream<Item = Result<T, Status>> + Send + Unpin + 'static {
         let peers = Arc::clone(&self.peers);
-        let messages = messages.map(move |message| {
-            if peers.reaches(source) {
-                message
-            } else {
-                Err(Status::unavailable("cut off"))
-            }
-        });
+        let messages = messages.map(move |message| peers.admit_further(&marks).and(message));
         messages.take_until(Box::pin(self.stop.clone().cancelled_owned()))
     }
 }
@@ -84,19 +82,39 @@ impl Peer for Service {
     type HeartbeatStream = Sending<proto::AppendResponse>;
     type ForwardStream = Sending<proto::ForwardAnswer>;
 
+    async fn introduce(
+        &self,
+        _: Request<proto::IntroduceRequest>,
+    ) -> Result<Response<proto::Introduction>, Status> {
+        Ok(Response::new(self.founder.introduction()))
+    }
+
+    async fn found(
+        &self,
+        request: Request<proto::FoundRequest>,
+    ) -> Result<Response<proto::FoundResponse>, Status> {
+        self.peers.admit(request.metadata())?;
+        let members = request.into_inner().members.into_iter().map(wire::member_from);
+        let members = members.map(|(node, addresses)| (NodeId(node), addresses));
+        self.founder
+            .agree(&members.collect())
+            .map_err(Status::failed_precondition)?;
+        Ok(Response::new(proto::FoundResponse {}))
+    }
+
     async fn append(
         &self,
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let source = self.peers.admit(request.metadata())?;
+        let marks = self.peers.admit(request.metadata())?;
         // A message that cannot be read ends the call: the leader begins anew where it knows us to be.
         let requests = self
-            .inbound(source, request.into_inner())
-            .map(|message| wire::append_from(message.ok()?).ok())
+            .inbound(marks, request.into_inner())
+            .map(|message| calls::append_from(message.ok()?).ok())
             .take_while(|request| std::future::ready(request.is_some()))
             .filter_map(std::future::ready);
         let responses = self.raft.stream_append(requests).map(|result| match result {
-            Ok(appended) => Ok(wire::appended_to(&appended, 0)),
+            Ok(appended) => Ok(calls::appended_to(&appended, 0)),
             Err(fatal) => Err(Status::unavailable(fatal.to_string())),
         });
         Ok(Response::new(Box::pin(responses)))
@@ -106,8 +124,8 @@ impl Peer for Service {
         &self,
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::HeartbeatStream>, Status> {
-        let source = self.peers.admit(request.metadata())?;
-        let requests = self.inbound(source, request.into_inner());
+        let marks = self.peers.admit(request.metadata())?;
+        let requests = self.inbound(marks, request.into_inner());
         let responses = stream::unfold((requests, self.raft.clone()), |(mut requests, raft)| async move {
             let response = beat(&raft, requests.next().await?).await;
             Some((response, (requests, raft)))
@@ -120,9 +138,9 @@ impl Peer for Service {
         request: Request<proto::VoteRequest>,
     ) -> Result<Response<proto::VoteResponse>, Status> {
         self.peers.admit_candidate(request.metadata())?;
-        let request = wire::vote_request_from(request.into_inner()).map_err(malformed)?;
+        let request = calls::vote_request_from(request.into_inner()).map_err(malformed)?;
         let response = self.raft.vote(request).await.map_err(stopped)?;
-        Ok(Response::new(wire::vote_response_to(&response)))
+        Ok(Response::new(calls::vote_response_to(&response)))
     }
 
     async fn pre_vote(
@@ -130,9 +148,9 @@ impl Peer for Service {
         request: Request<proto::VoteRequest>,
     ) -> Result<Response<proto::VoteResponse>, Status> {
         self.peers.admit_candidate(request.metadata())?;
-        let request = wire::vote_request_from(request.into_inner()).map_err(malformed)?;
+        let request = calls::vote_request_from(request.into_inner()).map_err(malformed)?;
         let response = self.raft.pre_vote(request).await.map_err(stopped)?;
-        Ok(Response::new(wire::vote_response_to(&response)))
+        Ok(Response::new(calls::vote_response_to(&response)))
     }
 
     async fn transfer_leader(
@@ -140,17 +158,17 @@ impl Peer for Service {
         request: Request<proto::TransferLeaderRequest>,
     ) -> Result<Response<proto::TransferLeaderResponse>, Status> {
         self.peers.admit(request.metadata())?;
-        let request = wire::transfer_from(request.into_inner()).map_err(malformed)?;
+        let request = calls::transfer_from(request.into_inner()).map_err(malformed)?;
         let response = self.raft.handle_transfer_leader(request).await.map_err(stopped)?;
-        Ok(Response::new(wire::transferred_to(&response)))
+        Ok(Response::new(calls::transferred_to(&response)))
     }
 
     async fn forward(
         &self,
         request: Request<Streaming<proto::ForwardBatch>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
-        let source = self.peers.admit(request.metadata())?;
-        let mut batches = self.inbound(source, request.into_inner());
+        let marks = self.peers.admit(request.metadata())?;
+        let mut batches = self.inbound(marks, request.into_inner());
         let (sender, mut replies) = mpsc::unbounded_channel();
         let proposer = self.proposer.clone();
         let peers = Arc::clone(&self.peers);
@@ -171,7 +189,7 @@ impl Peer for Service {
             }
         });
         let answers = stream::poll_fn(move |context| replies.poll_recv(context))
-            .take_while(move |_| std::future::ready(peers.reaches(source)))
+            .take_while(move |_| std::future::ready(peers.reaches(marks.source)))
             .map(|Reply { number, outcome, .. }| {
                 Ok(proto::ForwardAnswer {
                     number: number.0,
@@ -185,7 +203,7 @@ impl Peer for Service {
         &self,
         request: Request<proto::LeaseQuestion>,
     ) -> Result<Response<proto::LeaseAnswer>, Status> {
-        let source = self.peers.admit(request.metadata())?;
+        let source = self.peers.admit(request.metadata())?.source;
         let question = request.into_inner();
         if question.node != source.0 {
             return Err(Status::invalid_argument("a node asks for its own lease"));
@@ -252,10 +270,10 @@ async fn beat(
 ) -> Result<proto::AppendResponse, Status> {
     let request = request?;
     let sequence = request.sequence;
-    let request = wire::append_from(request).map_err(malformed)?;
+    let request = calls::append_from(request).map_err(malformed)?;
     let previous = request.prev_log_id;
     let response = raft.append_entries(request).await.map_err(stopped)?;
-    Ok(wire::appended_to(
+    Ok(calls::appended_to(
         &response.into_stream_result(previous, previous),
         sequence,
     ))

@@ -23,10 +23,13 @@ use crate::config::{self, ReplicaConfig};
 use crate::desk::Desk;
 use crate::error::{Failure, StartError};
 use crate::forward::LeaderWays;
+use crate::founding::Founder;
 use crate::grants::Grants;
 use crate::hints::HintSender;
 use crate::lease::{self, LeaseKeeper};
 use crate::local::DataDir;
+use crate::log_store::LogStore;
+use crate::membership;
 use crate::observe;
 use crate::own_state::OwnState;
 use crate::peer::Network;
@@ -55,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) grants: Arc<Grants>,
     pub(crate) lease: Arc<LeaseKeeper>,
     pub(crate) questions: Arc<Questions>,
+    pub(crate) founder: Arc<Founder>,
     pub(crate) door: DoorHandle,
     pub(crate) hints: HintSender,
     pub(crate) failed: watch::Sender<Option<Failure>>,
@@ -106,11 +110,14 @@ impl Parts {
                 .await
                 .map_err(|error| StartError::Core(error.to_string()))??
         };
-        let peers = Arc::new(Peers::new(config.node, Arc::clone(&config.filter)));
+        let boot = opened.dir.boot();
+        let peers = Arc::new(Peers::new(config.node, boot, Arc::clone(&config.filter)));
         if let Some(cluster) = opened.dir.cluster() {
             peers.name_cluster(cluster);
         }
-        let boot = opened.dir.boot();
+        if opened.dir.votes() {
+            peers.enfranchise();
+        }
         let log = opened.log.clone();
         let raft = Raft::build(
             config.node.0,
@@ -168,12 +175,15 @@ impl Parts {
         );
         tasks.spawn_on(opening, &caller);
 
+        let founder = Arc::new(Founder::new(Arc::clone(&peers), raft.clone(), Arc::clone(&dir)));
+
         // Order: whoever answers peers is ready before the core can campaign.
         let service = Service {
             peers: Arc::clone(&peers),
             raft: raft.clone(),
             proposer,
             desk,
+            founder: Arc::clone(&founder),
             stop: stop.clone(),
         };
         tasks.spawn_on(
@@ -184,6 +194,11 @@ impl Parts {
             },
             &core,
         );
+        // Order: nothing is said as this node while another process may be it.
+        if let Err(error) = alone(&founder, log.clone(), &config).await {
+            stop.cancel();
+            return Err(error);
+        }
         raft.run();
         let watcher = observe::Watcher {
             state: state.clone(),
@@ -223,6 +238,7 @@ impl Parts {
             grants,
             lease,
             questions,
+            founder,
             door,
             hints,
             failed,
@@ -233,11 +249,13 @@ impl Parts {
         })
     }
 
-    /// The cluster's name, once this node's state knows it.
+    /// The cluster's name, once this node's state knows it. Strangers are refused from then on, not from the next
+    /// look of whoever brings the name to disk.
     pub(crate) fn cluster(&self) -> Option<u128> {
         self.peers.cluster().or_else(|| {
-            let row = query::cluster(&self.state.view()).ok()?;
-            row.map(|row| row.cluster)
+            let row = query::cluster(&self.state.view()).ok()??;
+            self.peers.name_cluster(row.cluster);
+            Some(row.cluster)
         })
     }
 
@@ -317,6 +335,21 @@ impl Drop for Parts {
             ending.join().ok();
         }
     }
+}
+
+/// Refuses to start where another process lives at the address that the cluster knows for this node.
+async fn alone(founder: &Founder, log: LogStore, config: &ReplicaConfig) -> Result<(), StartError> {
+    let members = membership::first_members(log).await.map_err(StartError::Log)?;
+    let Some(mine) = members.as_ref().and_then(|members| members.get(&config.node.0)) else {
+        return Ok(());
+    };
+    founder
+        .alone_at(&mine.peer)
+        .await
+        .map_err(|why| StartError::Refused {
+            path: config.data_dir.clone(),
+            why,
+        })
 }
 
 /// A runtime that is shut down without waiting where its owner is dropped.

@@ -203,6 +203,14 @@ impl State {
         Ok(())
     }
 
+    /// Makes an empty state the current one; what was applied is applied again from the log.
+    pub(crate) fn begin_anew(&self) -> Result<(), StoreError> {
+        let (number, _) = self.next_generation()?;
+        self.switch(number)?;
+        self.sweep();
+        Ok(())
+    }
+
     /// Removes replaced databases that nobody looks at any more.
     pub(crate) fn sweep(&self) {
         let mut retired = self.retired();

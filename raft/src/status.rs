@@ -18,6 +18,8 @@ pub struct Status {
     pub cluster: Option<u128>,
     /// Whether it belongs to a cluster at all.
     pub initialised: bool,
+    /// Whether it takes part in elections: it founded its cluster, or has once been level with its leader.
+    pub votes: bool,
     /// What it is there.
     pub role: Role,
     /// The present term.
@@ -106,6 +108,8 @@ pub struct MemberReport {
     pub format: u32,
     /// What its delivery loops say.
     pub work: Work,
+    /// It is about to stop: its shards are wanted elsewhere.
+    pub leaving: bool,
 }
 
 /// What the delivery loops of a node have before them.

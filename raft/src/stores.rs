@@ -66,6 +66,7 @@ impl Stores {
             scrub,
         };
         let (machine, state) = StateMachine::open(options, hints).map_err(|error| unusable(root, error))?;
+        rewind(root, &log, &state)?;
         dir.complete()?;
         Ok(Self {
             dir,
@@ -74,6 +75,27 @@ impl Stores {
             state,
         })
     }
+}
+
+/// A state may have come to disk ahead of this node's log: what the others had on theirs was committed and applied
+/// here before our own log was flushed. The core takes such a log for one that was purged, and would cut it off; so
+/// the state begins anew, and is made again from the log, which is whole.
+fn rewind(root: &Path, log: &LogStore, state: &State) -> Result<(), StartError> {
+    let applied = state.progress().borrow().applied;
+    let last = log.last();
+    if applied.map(|id| id.index) <= last.map(|id| id.index) {
+        return Ok(());
+    }
+    if let Some(purged) = log.purged() {
+        let why = format!("the state is ahead of the log, and the log begins only after {purged}");
+        return Err(StartError::Log(io::Error::new(io::ErrorKind::InvalidData, why)));
+    }
+    tracing::warn!(
+        applied = applied.map(|id| id.index),
+        last_log = last.map(|id| id.index),
+        "the state was flushed ahead of the log, and is made again from it"
+    );
+    state.begin_anew().map_err(|error| unusable(root, error))
 }
 
 /// A log that has lost something makes the node a stranger to what it has promised: it may not come back as itself.

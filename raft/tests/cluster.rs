@@ -4,6 +4,8 @@
 
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/founding.rs"]
+mod founding;
 #[path = "cluster/leases.rs"]
 mod leases;
 #[path = "cluster/proposals.rs"]

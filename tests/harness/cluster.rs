@@ -136,14 +136,20 @@ impl Cluster {
 
     /// Makes one cluster of the nodes that run.
     pub async fn form(&self) {
-        let members = self.nodes.iter().map(|node| self.member(node)).collect();
-        let request = v1::InitClusterRequest { members };
+        let request = self.members();
         let door = self.door(1);
         eventually("the cluster forms", READY_WITHIN, || async {
             let formed = door.cluster().init(request.clone()).await;
             formed.map(drop).map_err(|status| status.to_string())
         })
         .await;
+    }
+
+    /// What forms it.
+    pub fn members(&self) -> v1::InitClusterRequest {
+        v1::InitClusterRequest {
+            members: self.nodes.iter().map(|node| self.member(node)).collect(),
+        }
     }
 
     fn member(&self, node: &Node) -> v1::MemberAddresses {

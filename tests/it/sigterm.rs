@@ -1,7 +1,10 @@
-//! SIGTERM: nothing new begins, what is in flight ends or is abandoned within the limit, and the process exits 0.
+//! SIGTERM: the shards go to the others, what is in flight ends or is abandoned within the limit, and the process exits
+//! 0.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use harness::audit::Endpoint;
 use harness::behaviour::Behaviour;
 use harness::cluster::Shape;
 use harness::door::{event, linearizable};
@@ -90,6 +93,53 @@ async fn an_attempt_that_does_not_end_is_abandoned_at_the_limit_and_made_again_e
     );
     let taken = world.arrived(&hook, 1).await;
     assert_eq!(taken.get(&receipt.event), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_keeps_its_neighbours_from_nothing_while_its_node_stops() {
+    let mut world = World::three().await;
+    let node = world.cluster.follower().await;
+    let (hanging, beside) = two_of_one_shard(&mut world, node).await;
+    world.receiver.script(&hanging.path, Behaviour::hold());
+    let door = world.door();
+    let made = |endpoint: &Endpoint| event("acme", &format!("{}.made", endpoint.destination), "{}");
+    door.publish(made(&hanging)).await.unwrap();
+    eventually("the attempt begins", SOON, || async {
+        let count = world.receiver.count(&hanging.path);
+        (count == 1).then_some(()).ok_or(format!("{count} requests"))
+    })
+    .await;
+
+    world.cluster.node(node).process().signal(Signal::Term);
+    let other = world.cluster.ids().into_iter().find(|id| *id != node).unwrap();
+    world.cluster.door(other).publish(made(&beside)).await.unwrap();
+    let taken = world.arrived(&beside, 1).await;
+
+    assert_eq!(taken.into_values().collect::<Vec<_>>(), [1]);
+    let process = world.cluster.node(node).process();
+    assert!(process.ended().is_none(), "the attempt still hangs");
+    world.receiver.release();
+    let status = world.cluster.node(node).process().end(SOON).await.unwrap();
+    world.cluster.kill(node);
+    assert_eq!(status.code(), Some(0), "{}", world.cluster.node(node).tail());
+    assert_eq!(world.receiver.count(&hanging.path), 1, "it was made once");
+}
+
+/// Two destinations of one tenant in one shard, which this node owns.
+async fn two_of_one_shard(world: &mut World, node: u64) -> (Endpoint, Endpoint) {
+    let mut seen: BTreeMap<u32, Endpoint> = BTreeMap::new();
+    for number in 0..64 {
+        let name = format!("hook-{number}");
+        let endpoint = world.webhook("acme", &name, Behaviour::default()).await;
+        let shown = world.door().destination("acme", &name).await.unwrap();
+        if shown.owner_node != node {
+            continue;
+        }
+        if let Some(first) = seen.insert(shown.shard, endpoint.clone()) {
+            return (first, endpoint);
+        }
+    }
+    panic!("node {node} owns no two of 64 destinations in one shard");
 }
 
 #[tokio::test(flavor = "multi_thread")]

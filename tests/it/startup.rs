@@ -10,6 +10,8 @@ use harness::cluster::{Cluster, Shape};
 use harness::eventually::eventually;
 use harness::node::Node;
 use harness::process::{Outlives, Process, pushrail, tail};
+use pushrail_api::v1;
+use tonic::Code;
 
 use crate::world::SOON;
 
@@ -76,6 +78,10 @@ fn a_wrong_configuration_is_refused_with_key_value_and_what_is_allowed() {
     refused(
         &run(&with(&node, &[]), &environment),
         &["publish.payload_bytes_max", "2GiB", "1MiB"],
+    );
+    refused(
+        &run(&with(&node, &["--set", "log.level=loud"]), &[]),
+        &["log.level", "loud", "warn"],
     );
     refused(
         &run(&with(&node, &[]), &[("PUSHRAIL_COLOUR", "red")]),
@@ -200,4 +206,52 @@ async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
 
     cluster.check();
     cluster.door(1).create_tenant("acme").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_no_cluster_answers_no_read_as_if_there_were_nothing() {
+    let mut cluster = Cluster::unformed(Shape::three()).await;
+    for id in cluster.ids() {
+        cluster.restart(id);
+    }
+    let door = cluster.door(1);
+
+    let refused = eventually("it answers", SOON, || async {
+        match door.tenants().list(v1::ListTenantsRequest::default()).await {
+            Err(status) if status.message().contains("has not been formed") => Ok(status),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+
+    assert_eq!(refused.code(), Code::Unavailable);
+    cluster.form().await;
+    cluster.ready().await;
+    let listed = door.tenants().list(v1::ListTenantsRequest::default()).await;
+    assert!(listed.unwrap().into_inner().tenants.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_an_absent_member_is_not_formed_and_the_member_is_named() {
+    let mut cluster = Cluster::unformed(Shape::three()).await;
+    cluster.restart(1);
+    cluster.restart(2);
+
+    let refused = eventually("the two answer", SOON, || async {
+        match cluster.door(1).cluster().init(cluster.members()).await {
+            Err(status)
+                if status.code() == Code::FailedPrecondition && !status.message().contains("node 2") =>
+            {
+                Ok(status)
+            }
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+
+    let words = refused.message();
+    assert!(words.contains("nothing was formed: node 3 at"), "{words}");
+    cluster.restart(3);
+    cluster.form().await;
+    cluster.ready().await;
 }

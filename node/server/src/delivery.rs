@@ -45,6 +45,19 @@ mod verdict;
 
 /// What is kept, at the end, of the time for ending: to record what came back.
 const RECORDING_SHARE: u32 = 5;
+/// How long other nodes may take to take this one's shards over, before these rest until it is gone: some rounds of the
+/// balancer and of the log. A quarter of the time for ending at most.
+const TAKEN_OVER: Duration = Duration::from_secs(2);
+const TAKEN_OVER_SHARE: u32 = 4;
+
+/// Whether anybody may take this node's shards over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Its cluster has other members.
+    Some,
+    /// It is alone.
+    None,
+}
 
 /// The delivery loop, its attempts and its recorder.
 pub(crate) struct Delivery {
@@ -118,11 +131,17 @@ impl Delivery {
         }
     }
 
-    /// Starts nothing more, lets attempts in flight end and what they brought back be recorded, all within `limit`.
-    pub(crate) async fn stop(mut self, limit: Duration) {
-        let until = Instant::now() + limit;
+    /// Delivers on until other nodes have taken over, then starts nothing more, lets attempts in flight end and what
+    /// they brought back be recorded, all within `limit`. Where there are no `others`, it starts nothing from now on.
+    pub(crate) async fn stop(mut self, limit: Duration, others: Others) {
+        let now = Instant::now();
+        let until = now + limit;
+        let rest_at = match others {
+            Others::Some => now + TAKEN_OVER.min(limit / TAKEN_OVER_SHARE),
+            Others::None => now,
+        };
         // An error says that the loop has ended by itself.
-        self.events.send(Event::Stop).ok();
+        self.events.send(Event::Stop { rest_at }).ok();
         let for_attempts = limit - limit / RECORDING_SHARE;
         match timeout(for_attempts, &mut self.ended).await {
             Ok(Ok(Err(why))) => error!(error = %why, "delivery failed"),

@@ -174,7 +174,7 @@ pub const ALL: &[Figure] = &[
         DEAD_LETTERS,
         Sort::Gauge,
         &[],
-        "dead letters of the whole cluster, as this node's state has them",
+        "dead letters of the whole cluster, as this node's state has them; looked up every 5 s, so a scrape may find it that much behind",
     ),
     figure(
         RETENTION_DROPPED_TOTAL,

@@ -27,7 +27,7 @@ use tracing::{debug, error, info, warn};
 use crate::config::Config;
 use crate::config::egress::EgressError;
 use crate::config::load::{self, Flags};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Others};
 use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
@@ -298,17 +298,24 @@ impl Running {
             .unwrap_or_else(|_| Failure::other(failure))
     }
 
-    /// Stops in order: no new callers, no new attempts, what came back on record, the state on disk.
+    /// Stops in order: no new callers, the shards with others, no new attempts, what came back on record, the state on
+    /// disk.
     pub async fn stop(self) {
         let limit = self.config.shutdown.limit;
         info!(node = %self.config.node_id, ?limit, "node stops");
         self.readiness.stop();
         self.following.abort();
         self.services.stopping().await;
+        self.replica.leave();
+        let others = if self.replica.status().members.len() > 1 {
+            Others::Some
+        } else {
+            Others::None
+        };
         // Order: what callers have under way and what attempts brought back still needs the replica.
         tokio::join!(
             self.callers.stop(REQUESTS_LIMIT.min(limit)),
-            self.delivery.stop(limit)
+            self.delivery.stop(limit, others)
         );
         self.balancer.abort();
         self.upkeep.abort();

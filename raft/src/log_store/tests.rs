@@ -8,6 +8,7 @@ use std::sync::mpsc::sync_channel;
 use bytes::Bytes;
 use futures::StreamExt;
 use openraft::EntryPayload;
+use openraft::storage::RaftLogReader;
 use openraft::type_config::TypeConfigExt;
 
 use super::*;

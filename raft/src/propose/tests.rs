@@ -10,6 +10,7 @@ use pushrail_model::response::Response;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::PROPOSE_DEADLINE;
 use crate::door::BATCHES_IN_FLIGHT;
 use crate::proposer::{Outcome, Reply, ReplyTo};
 use crate::way::{Lost, LostTo, Way};
@@ -144,18 +145,28 @@ impl World {
         }));
     }
 
+    /// Two commands are at the door, and no leader is there to take them.
+    async fn both_wait(&self) {
+        let all = usize::try_from(QUEUE_KIB).unwrap();
+        while self.door.waiters.capacity() < QUEUE || self.door.room.available_permits() > all - 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn propose(&self, within: Duration) -> JoinHandle<Answer> {
         self.propose_pinned(within, None)
     }
 
     fn propose_pinned(&self, within: Duration, pinned: Option<u64>) -> JoinHandle<Answer> {
         let door = self.door.clone();
-        tokio::spawn(async move { door.propose_by(command(), pinned, Instant::now() + within).await })
+        tokio::spawn(async move { door.propose(command(), pinned, Instant::now() + within).await })
     }
 }
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
+const MEDIUM: Duration = Duration::from_secs(2);
+const TOO_SHORT: Duration = Duration::from_millis(25);
 
 fn command() -> Command {
     Command::PutTenant(PutTenant {
@@ -289,6 +300,76 @@ async fn a_command_is_unknown_while_one_copy_has_no_outcome() {
 }
 
 #[tokio::test]
+async fn a_command_has_an_answer_in_time_even_where_the_door_is_stuck() {
+    let (_leader, seen) = watch::channel(None);
+    let (opened, _leaders) = mpsc::unbounded_channel();
+    let ways = Box::new(FakeWays { opened });
+    let (door, _stuck) = spawn(NodeId(1), BootId(7), seen, ways, CancellationToken::new());
+
+    let error = door.propose(command(), None, Instant::now() + SHORT).await;
+
+    assert!(!error.unwrap_err().is_certain(), "it may be sent yet");
+}
+
+#[tokio::test]
+async fn one_command_without_time_does_not_drag_its_batch_along() {
+    let mut world = World::new();
+    // They wait together: there is no leader yet.
+    let hasty = world.propose(MEDIUM);
+    let patient = world.propose(LONG);
+    world.both_wait().await;
+    let mut leader = world.elect(2, 1).await;
+    let copy = leader.copy().await;
+    assert_eq!(copy.batch.commands.len(), 2);
+
+    let error = hasty.await.unwrap().unwrap_err();
+    leader.answer(&copy, 9);
+
+    assert!(!error.is_certain(), "a copy is out: {error}");
+    assert_eq!(patient.await.unwrap().unwrap().index, LogIndex(9));
+}
+
+#[tokio::test]
+async fn a_command_that_has_no_time_for_the_way_is_not_sent_and_certainly_not_accepted() {
+    let mut world = World::new();
+    let mut leader = world.elect(2, 1).await;
+    let hasty = world.propose(TOO_SHORT);
+    let patient = world.propose(LONG);
+
+    let error = hasty.await.unwrap().unwrap_err();
+    let copy = leader.copy().await;
+    leader.answer(&copy, 9);
+
+    assert!(error.is_certain(), "{error}");
+    assert_eq!(copy.batch.commands.len(), 1);
+    assert!(patient.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn where_a_batch_was_refused_those_who_have_time_left_go_in_another_one() {
+    let mut world = World::new();
+    let hasty = world.propose(MEDIUM);
+    let patient = world.propose(LONG);
+    world.both_wait().await;
+    let mut leader = world.elect(2, 1).await;
+    let first = leader.copy().await;
+    world.leader.send_replace(None);
+    leader.refuse(&first);
+
+    let error = hasty.await.unwrap().unwrap_err();
+    world.see(2, 1);
+    let mut again = leader.copy().await;
+    while again.number == first.number {
+        again = leader.copy().await;
+    }
+    leader.answer(&again, 9);
+
+    assert!(error.is_certain(), "{error}");
+    assert_eq!(again.batch.commands.len(), 1);
+    assert!(patient.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_copy_that_never_left_the_node_is_no_doubt() {
     let mut world = World::new();
     let mut leader = world.elect(2, 1).await;
@@ -362,7 +443,11 @@ async fn a_command_larger_than_an_entry_is_refused_at_the_door() {
         retention: Default::default(),
     });
 
-    let error = world.door.propose(large, None).await.unwrap_err();
+    let error = world
+        .door
+        .propose(large, None, Instant::now() + PROPOSE_DEADLINE)
+        .await
+        .unwrap_err();
 
     assert!(error.is_certain());
 }

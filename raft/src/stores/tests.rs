@@ -179,3 +179,30 @@ async fn a_start_that_died_while_making_the_directory_is_refused() {
 
     assert!(refusal(root.path()).contains("interrupted"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_was_flushed_ahead_of_the_log_is_made_again_from_the_log() {
+    let root = tempfile::tempdir().unwrap();
+    let mut stores = open(root.path()).unwrap();
+    for index in 0..5 {
+        live(&mut stores, index).await;
+    }
+    // The others had these on their disks, so they were committed and applied here; our log was not flushed.
+    let ahead: Vec<_> = (5..8).map(|index| Ok((entry(index), None))).collect();
+    stores.machine.apply(futures::stream::iter(ahead)).await.unwrap();
+    stores.state.flush().unwrap();
+    drop(stores);
+
+    let mut found = open(root.path()).unwrap();
+    assert_eq!(found.state.view().unwrap().applied(), LogIndex(0));
+    StorageHelper::new(&mut found.log, &mut found.machine)
+        .with_id(NODE.0)
+        .get_initial_state()
+        .await
+        .unwrap();
+
+    let log = found.log.get_log_state().await.unwrap();
+    assert_eq!(log.last_log_id, Some(entry(4).log_id));
+    assert_eq!(log.last_purged_log_id, None);
+    assert!(found.state.view().unwrap().applied() >= LogIndex(3));
+}

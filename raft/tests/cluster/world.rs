@@ -217,7 +217,7 @@ pub(crate) fn knows(view: &pushrail_raft::view::View, id: &str) -> bool {
         .is_some()
 }
 
-fn addresses() -> NodeAddresses {
+pub(crate) fn addresses() -> NodeAddresses {
     let address = || format!("127.0.0.1:{}", free_port());
     NodeAddresses {
         peer: address(),

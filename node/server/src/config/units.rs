@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pushrail_adapters::proxy::{PROXY_FORM, Proxy};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// A way to read a value.
 pub struct Rule<T> {
@@ -71,9 +72,17 @@ pub fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Rule<
 /// How much is logged.
 pub fn log_level() -> Rule<String> {
     rule(
-        "error, warn, info, debug or trace, or parts such as `info,pushrail_raft=debug`",
-        |text| (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned()),
+        "off, error, warn, info, debug or trace, or parts such as `info,pushrail_raft=debug`",
+        |text| (levels(text) && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned()),
     )
+}
+
+/// Whether each part is a level, or names one: a filter takes any other word for a target, and is silent of all else.
+fn levels(text: &str) -> bool {
+    text.split(',').all(|part| {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        level.trim().parse::<LevelFilter>().is_ok() && !level.trim().starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 /// An address to listen on.
@@ -222,6 +231,25 @@ mod tests {
         ];
         for (text, expected) in sizes {
             assert_eq!(parse_size(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_and_does_not_silence_the_log() {
+        for (text, allowed) in [
+            ("info", true),
+            ("WARN", true),
+            ("off", true),
+            ("info,openraft=warn", true),
+            ("debug, pushrail_raft=trace", true),
+            ("loud", false),
+            ("info,loud", false),
+            ("pushrail_raft=loud", false),
+            ("pushrail_raft", false),
+            ("3", false),
+            ("", false),
+        ] {
+            assert_eq!((log_level().parse)(text).is_some(), allowed, "{text}");
         }
     }
 

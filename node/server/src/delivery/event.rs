@@ -1,5 +1,7 @@
 //! What the delivery loop is told by those who work for it.
 
+use std::time::Instant;
+
 use pushrail_model::command::QueueKey;
 use pushrail_model::ids::EventSeq;
 
@@ -19,6 +21,9 @@ pub(crate) enum Event {
     Recorded(Recorded),
     /// A proposal to release shards has its answer, or none.
     Released,
-    /// Start nothing more.
-    Stop,
+    /// The node is about to stop: whatever other nodes have not taken over by then rests.
+    Stop {
+        /// When.
+        rest_at: Instant,
+    },
 }

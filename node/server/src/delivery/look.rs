@@ -20,7 +20,7 @@ pub(crate) enum Found {
     Gone,
     /// Its destination is held.
     Held,
-    /// Another node's, or about to be.
+    /// Another node's.
     NotOurs,
 }
 
@@ -32,8 +32,8 @@ pub(crate) fn look(
     row: Row,
     now: Timestamp,
 ) -> Result<Found, StoreError> {
-    let ownership = query::assignment::of(view, queue.shard)?
-        .filter(|ownership| ownership.owner == node && ownership.moving_to.is_none());
+    // One that is asked for is ours until it is released; what of it is still started, `owned` decides.
+    let ownership = query::assignment::of(view, queue.shard)?.filter(|ownership| ownership.owner == node);
     let Some(ownership) = ownership else {
         return Ok(Found::NotOurs);
     };

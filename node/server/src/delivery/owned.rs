@@ -1,7 +1,9 @@
 //! The owner's part about shards: which it has gained or lost, whose queues it must still look for, and which it may
 //! let go. It reads the assignment in the owner's view, and keeps the queue to it.
+//!
+//! Invariant: what is released has nothing open, and nothing of it is started any more.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use pushrail_machine::query;
@@ -9,6 +11,7 @@ use pushrail_machine::store::StoreError;
 use pushrail_model::command::{Command, ReleaseShards};
 use pushrail_model::ids::{Epoch, NodeId};
 use pushrail_model::shard::ShardId;
+use pushrail_model::time::Timestamp;
 use pushrail_raft::replica::Replica;
 use pushrail_raft::view::View;
 use tokio::runtime::Handle;
@@ -29,6 +32,10 @@ const RELEASE_MAX: usize = 256;
 const RELEASE_PAUSE: Duration = Duration::from_millis(100);
 const RELEASE_APPLY_WAIT: Duration = Duration::from_secs(1);
 
+/// For how long at most the other destinations of a shard are served that waits for the end of an attempt: longer than
+/// an attempt takes by default. New ones that hang could hold the shard here for ever.
+const SERVE_LEAVING: Duration = Duration::from_secs(30);
+
 /// How a release gets on its way, and back: the tasks, the replica, and whom to tell.
 type Road<'a> = (&'a Handle, &'a Replica, &'a UnboundedSender<Event>);
 
@@ -43,8 +50,18 @@ pub(crate) struct Owned {
     generation: Option<u64>,
     releasing: bool,
     release_at: Instant,
+    // Shards asked for, since when, and whether what does not hang is served meanwhile.
+    asked: BTreeMap<ShardId, Asked>,
+    // Nothing is taken any more: the node is about to stop.
+    resting: bool,
     swept: Option<ShardId>,
     sweep_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    since: Instant,
+    served: bool,
 }
 
 impl Owned {
@@ -59,6 +76,8 @@ impl Owned {
             generation: None,
             releasing: false,
             release_at: now,
+            asked: BTreeMap::new(),
+            resting: false,
             swept: None,
             sweep_at: now,
         }
@@ -87,6 +106,7 @@ impl Owned {
     pub(crate) fn not_ours(&mut self, queue: &mut Queue, shard: ShardId) {
         queue.drop_shard(shard);
         self.holdings.forget(shard);
+        self.asked.remove(&shard);
         self.changed.insert(shard);
     }
 
@@ -98,6 +118,60 @@ impl Owned {
     /// How many it delivers for.
     pub(crate) fn count(&self) -> usize {
         self.holdings.count()
+    }
+
+    /// Whether it has nothing to deliver for, and nothing to let go.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.holdings.is_empty()
+    }
+
+    /// Whether this one is to be let go.
+    pub(crate) fn is_leaving(&self, shard: ShardId) -> bool {
+        self.holdings.is_leaving(shard)
+    }
+
+    /// From now on nothing is started, but of shards that are asked for and wait for the end of an attempt.
+    pub(crate) fn rest(&mut self, queue: &mut Queue) {
+        if self.resting {
+            return;
+        }
+        self.resting = true;
+        self.to_load.clear();
+        for shard in self
+            .holdings
+            .shards()
+            .filter(|shard| self.holdings.delivers(*shard))
+        {
+            queue.drop_shard(shard);
+        }
+    }
+
+    /// Where a shard that is asked for waits for an attempt that hangs, its other destinations are served meanwhile:
+    /// it cannot be released before, and they would rest for as long.
+    pub(crate) fn serve_leaving(&mut self, queue: &mut Queue, now: Timestamp) {
+        for (shard, _) in self.holdings.leaving() {
+            let Some(asked) = self.asked.get_mut(&shard) else {
+                continue;
+            };
+            let serves = asked.since.elapsed() < SERVE_LEAVING && queue.hangs_in(shard, now);
+            if serves == asked.served {
+                continue;
+            }
+            asked.served = serves;
+            if serves {
+                queue.take_shard(shard);
+                self.to_load.push_back(shard);
+            } else {
+                queue.drop_shard(shard);
+            }
+        }
+    }
+
+    fn serves(&self, shard: ShardId) -> bool {
+        if self.holdings.is_leaving(shard) {
+            return self.asked.get(&shard).is_some_and(|asked| asked.served);
+        }
+        self.holdings.delivers(shard) && !self.resting
     }
 
     /// Whether queues are still to be looked for.
@@ -122,6 +196,7 @@ impl Owned {
             for shard in all {
                 queue.drop_shard(shard);
                 self.holdings.forget(shard);
+                self.asked.remove(&shard);
             }
         }
         if self.look_everywhere {
@@ -140,7 +215,7 @@ impl Owned {
             self.to_load = self
                 .holdings
                 .shards()
-                .filter(|shard| self.holdings.delivers(*shard))
+                .filter(|shard| self.serves(*shard))
                 .collect();
         }
         while let Some(shard) = self.changed.pop_first() {
@@ -154,11 +229,22 @@ impl Owned {
     fn turn(&mut self, queue: &mut Queue, shard: ShardId, turn: Turn) {
         match turn {
             Turn::Gained => {
+                self.asked.remove(&shard);
                 queue.drop_shard(shard);
-                queue.take_shard(shard);
-                self.to_load.push_back(shard);
+                if !self.resting {
+                    queue.take_shard(shard);
+                    self.to_load.push_back(shard);
+                }
             }
-            Turn::Leaving | Turn::Lost => queue.drop_shard(shard),
+            Turn::Leaving => {
+                queue.drop_shard(shard);
+                let since = Instant::now();
+                self.asked.insert(shard, Asked { since, served: false });
+            }
+            Turn::Lost => {
+                queue.drop_shard(shard);
+                self.asked.remove(&shard);
+            }
             Turn::Same => {}
         }
     }
@@ -167,7 +253,7 @@ impl Owned {
     pub(crate) fn load(&mut self, queue: &mut Queue, view: &View) -> Result<(), StoreError> {
         let until = Instant::now() + LOAD_TIME;
         while let Some(shard) = self.to_load.pop_front() {
-            if self.holdings.delivers(shard) {
+            if self.serves(shard) {
                 queue.look_again_in(shard);
                 for (head, due, _) in query::due::heads(view, shard)? {
                     queue.note_due(head, due);
@@ -183,7 +269,7 @@ impl Owned {
     /// Now and then one shard more is looked at again.
     pub(crate) fn sweep(&mut self) {
         let now = Instant::now();
-        if now < self.sweep_at || !self.to_load.is_empty() {
+        if now < self.sweep_at || !self.to_load.is_empty() || self.resting {
             return;
         }
         let shards = u32::try_from(self.holdings.count()).unwrap_or(u32::MAX);

@@ -41,7 +41,8 @@ pub(crate) struct Owner {
     events: UnboundedReceiver<Event>,
     queue: Queue,
     owned: Owned,
-    stopping: bool,
+    // The node is about to stop; what others have not taken over by then rests.
+    rest_at: Option<Instant>,
     report_at: Instant,
 }
 
@@ -65,12 +66,13 @@ impl Owner {
             launcher,
             events,
             queue,
-            stopping: false,
+            rest_at: None,
             report_at: Instant::now(),
         }
     }
 
-    /// Runs until it was told to stop and no attempt is under way, or the replica has stopped.
+    /// Runs until it was told to stop, its shards are with others or rest, and no attempt is under way; or until the
+    /// replica has stopped.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
         loop {
             while let Some(notice) = self.hints.try_next() {
@@ -86,7 +88,7 @@ impl Owner {
                 .report_fence(self.launcher.gate.fence(view.applied()));
             self.report(&view)?;
             drop(view);
-            if self.stopping && self.queue.running() == 0 {
+            if self.is_done() {
                 // Nothing starts here any more, on whatever terms.
                 self.replica().report_fence(LogIndex(u64::MAX));
                 return Ok(());
@@ -141,8 +143,16 @@ impl Owner {
                 }
             }
             Event::Released => self.owned.released(),
-            Event::Stop => self.stopping = true,
+            Event::Stop { rest_at } => self.rest_at = Some(rest_at),
         }
+    }
+
+    /// What is asked for is released while there is time for it; then only attempts under way are waited for.
+    fn is_done(&self) -> bool {
+        let Some(rest_at) = self.rest_at else {
+            return false;
+        };
+        self.queue.running() == 0 && (self.owned.is_empty() || Instant::now() >= rest_at)
     }
 
     fn replica(&self) -> &Replica {
@@ -156,11 +166,13 @@ impl Owner {
     fn round(&mut self, view: &View) -> Result<Left, StoreError> {
         let generation = self.replica().lease().store_generation;
         self.owned.observe(&mut self.queue, view, generation)?;
+        let now = self.state_now();
+        self.owned.serve_leaving(&mut self.queue, now);
         let launcher = &self.launcher;
         let road = (&launcher.attempts, &launcher.outfit.replica, &launcher.events);
         self.owned.release(&self.queue, road);
-        if self.stopping {
-            return Ok(Left::Nothing);
+        if self.rest_at.is_some_and(|rest_at| Instant::now() >= rest_at) {
+            self.owned.rest(&mut self.queue);
         }
         self.owned.sweep();
         self.owned.load(&mut self.queue, view)?;
@@ -186,6 +198,11 @@ impl Owner {
     }
 
     fn start(&mut self, view: &View, queue: QueueKey, row: Row, now: Timestamp) -> Result<(), StoreError> {
+        // Its shard waits for the end of what hangs here: more of the same would only keep it longer.
+        if self.owned.is_leaving(queue.shard) && self.queue.hangs(queue, now) {
+            self.queue.hold(queue, row);
+            return Ok(());
+        }
         match look(view, self.launcher.outfit.node, queue, row, now)? {
             Found::Due(due, epoch) => {
                 let concurrency = usize::try_from(due.destination.spec.concurrency.max(1)).unwrap_or(1);

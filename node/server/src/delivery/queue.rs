@@ -177,7 +177,7 @@ impl Queue {
 
     /// A [`Step::Start`] was done; the destination takes `concurrency` attempts at a time.
     pub(crate) fn started(&mut self, queue: QueueKey, row: Row, concurrency: usize, now: Timestamp) {
-        self.open.open(queue, row.1, row.0);
+        self.open.open(queue, row.1, row.0, now);
         self.running.add(queue, concurrency);
         self.places.served(queue);
         self.place(queue, Some(now));
@@ -222,6 +222,18 @@ impl Queue {
     /// Deliveries of a shard that were started and are not recorded.
     pub(crate) fn open_in(&self, shard: ShardId) -> usize {
         self.open.count_in(shard)
+    }
+
+    /// Whether an attempt of a shard has been under way for so long that the others cannot wait for its end.
+    pub(crate) fn hangs_in(&self, shard: ShardId, now: Timestamp) -> bool {
+        self.open.hanging_in(shard, now).next().is_some()
+    }
+
+    /// Whether such a one is this destination's.
+    pub(crate) fn hangs(&self, queue: QueueKey, now: Timestamp) -> bool {
+        self.open
+            .hanging_in(queue.shard, now)
+            .any(|hanging| hanging == queue)
     }
 
     /// Deliveries that were started and are not recorded.

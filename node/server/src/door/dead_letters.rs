@@ -11,11 +11,13 @@ use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
+use pushrail_raft::replica::Proposed;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 
 use crate::door::Door;
-use crate::door::refusal::Refusal;
-use crate::door::settings::{done_but, gone};
+use crate::door::refusal::{Refusal, done_but};
+use crate::door::settings::{call_deadline, gone};
 
 /// A job, and what its destination is called.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ impl Door {
             request_id,
             deliveries,
         });
-        let proposed = self.carry_out(command).await?;
+        let proposed = self.carry_out(command, call_deadline()).await?;
         let Response::Replay(answers) = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
@@ -74,7 +76,7 @@ impl Door {
             actor: String::new(),
             deliveries,
         });
-        let proposed = self.carry_out(command).await?;
+        let proposed = self.carry_out(command, call_deadline()).await?;
         let Response::Discards(answers) = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
@@ -84,8 +86,9 @@ impl Door {
     /// Begins a job.
     pub(crate) async fn start_job(&self, wish: StartJob) -> Result<(NamedJob, Token), Refusal> {
         let tenant = wish.tenant.clone();
-        let proposed = self.carry_out(Command::StartJob(wish)).await?;
-        self.job_at(&tenant, &proposed.response, proposed.token).await
+        let deadline = call_deadline();
+        let proposed = self.carry_out(Command::StartJob(wish), deadline).await?;
+        self.job_at(deadline, &tenant, &proposed).await
     }
 
     /// Ends a job.
@@ -99,23 +102,26 @@ impl Door {
             job,
             actor: String::new(),
         });
-        let proposed = self.carry_out(command).await?;
-        self.job_at(&tenant, &proposed.response, proposed.token).await
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
+        self.job_at(deadline, &tenant, &proposed).await
     }
 
     async fn job_at(
         &self,
+        deadline: Instant,
         tenant: &TenantId,
-        response: &Response,
-        token: Token,
+        proposed: &Proposed,
     ) -> Result<(NamedJob, Token), Refusal> {
-        let Response::Job { number, .. } = *response else {
-            return Err(Refusal::unexpected(response));
+        let Response::Job { number, .. } = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
         };
-        let read = self.ask_of(Freshness::AtLeast(token), tenant, move |view, tenant| {
+        let token = proposed.token;
+        let query = move |view: &dyn Read, tenant: &Tenant| {
             let job = jobs::job(view, Partition::of(&tenant.id), tenant.number, number)?;
             job.map(|job| NamedJob::of(view, tenant, job)).transpose()
-        });
+        };
+        let read = self.ask_of_by(Freshness::AtLeast(token), deadline, tenant, query);
         let job = read.await.map_err(done_but)?.value.ok_or_else(gone)?;
         Ok((job, token))
     }

@@ -3,7 +3,7 @@
 use pushrail_machine::store::StoreError;
 use pushrail_model::ids::{EventId, InvalidId};
 use pushrail_model::response::{Rejection, Response};
-use pushrail_raft::error::{ProposeError, ReadError};
+use pushrail_raft::error::{ProposeError, ReadError, Unfit};
 
 /// A field that is not what it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub(crate) enum Refusal {
     VersionMoved { present: u64 },
     /// The cluster stands already, with other members.
     ClusterExists,
+    /// Members of a cluster to form are not there, or not what they should be.
+    MembersUnfit(Vec<Unfit>),
     /// There is no cluster yet.
     NotFormed,
     /// No quorum: certainly not accepted.
@@ -150,6 +152,11 @@ impl Refusal {
             },
         }
     }
+}
+
+/// The change stands, and only the reading back failed: that it was not accepted must never be said.
+pub(crate) fn done_but(refusal: Refusal) -> Refusal {
+    Refusal::Stands { why: refusal.cause() }
 }
 
 impl From<&Rejection> for Refusal {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pushrail_adapters::registry;
 use pushrail_machine::query::config;
+use pushrail_machine::store::Read;
 use pushrail_model::command::{
     Command, PutDestination, PutRoute, PutTenant, SetDestinationState, WantedState,
 };
@@ -22,13 +23,19 @@ use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
 use pushrail_raft::replica::Proposed;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 
 use crate::door::Door;
-use crate::door::refusal::{Refusal, Wrong};
+use crate::door::refusal::{Refusal, Wrong, done_but};
 use crate::door::settings::checks::Checks;
 
+/// How long a whole call may take: carried out, waited for and read back.
+const ANSWER_WITHIN: Duration = Duration::from_millis(4_800);
 /// How long a pause waits for the node that delivers: its lease and its margin, and then some.
 const FENCE_WITHIN: Duration = Duration::from_millis(2_800);
+
+/// What a fence leaves of a call's time, for reading back.
+const READ_BACK: Duration = Duration::from_millis(200);
 
 /// A tenant to make; texts as the caller gave them.
 #[derive(Debug, Default)]
@@ -80,14 +87,14 @@ impl Door {
             request_id,
             retention: wish.retention,
         });
-        let proposed = self.carry_out(command).await?;
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Tenant { .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
+        let read = |_: &dyn Read, tenant: &Tenant| Ok(tenant.clone());
         let made = self
-            .ask_of(Freshness::AtLeast(proposed.token), &id, |_, tenant| {
-                Ok(tenant.clone())
-            })
+            .ask_of_by(Freshness::AtLeast(proposed.token), deadline, &id, read)
             .await;
         Ok((made.map_err(done_but)?.value, proposed.token))
     }
@@ -128,11 +135,12 @@ impl Door {
             spec,
             request_id,
         });
-        let proposed = self.carry_out(command).await?;
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Destination { .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
-        let made = self.destination_at(proposed.token, &tenant, id).await?;
+        let made = self.destination_at(proposed.token, deadline, &tenant, id).await?;
         Ok((made, proposed.token))
     }
 
@@ -153,13 +161,15 @@ impl Door {
             destination,
             request_id,
         });
-        let proposed = self.carry_out(command).await?;
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Route { .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
         let read = self
-            .ask_of(
+            .ask_of_by(
                 Freshness::AtLeast(proposed.token),
+                deadline,
                 &tenant,
                 move |view, tenant| config::route(view, tenant, &id),
             )
@@ -188,46 +198,54 @@ impl Door {
             wanted,
             request_id,
         });
-        let proposed = self.carry_out(command).await?;
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Destination { shard, .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
         if wanted == WantedState::Paused {
-            let fence = self.replica().await_fence(shard, proposed.index, FENCE_WITHIN);
+            // What is left for reading back is little, but by then this node has applied it, as a rule.
+            let left = deadline.saturating_duration_since(Instant::now() + READ_BACK);
+            let within = left.min(FENCE_WITHIN);
+            let fence = self.replica().await_fence(shard, proposed.index, within);
             fence.await.map_err(|error| Refusal::FencePending {
                 why: error.to_string(),
             })?;
         }
-        let stands = self.destination_at(proposed.token, &tenant, id).await?;
+        let stands = self.destination_at(proposed.token, deadline, &tenant, id).await?;
         Ok((stands, proposed.token))
     }
 
-    /// Has the cluster carry out a command, once there is one.
-    pub(in crate::door) async fn carry_out(&self, command: Command) -> Result<Proposed, Refusal> {
+    /// Has the cluster carry out a command, once there is one; an answer comes by `deadline`.
+    pub(in crate::door) async fn carry_out(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Proposed, Refusal> {
         if pushrail_machine::query::cluster(&self.replica().view())?.is_none() {
             return Err(Refusal::NotFormed);
         }
-        Ok(Box::pin(self.replica().propose(command)).await?)
+        Ok(Box::pin(self.replica().propose_by(command, deadline)).await?)
     }
 
     async fn destination_at(
         &self,
         token: Token,
+        deadline: Instant,
         tenant: &TenantId,
         id: DestinationId,
     ) -> Result<Destination, Refusal> {
+        let query = move |view: &dyn Read, tenant: &Tenant| config::destination(view, tenant, &id);
         let read = self
-            .ask_of(Freshness::AtLeast(token), tenant, move |view, tenant| {
-                config::destination(view, tenant, &id)
-            })
+            .ask_of_by(Freshness::AtLeast(token), deadline, tenant, query)
             .await;
         read.map_err(done_but)?.value.ok_or_else(gone)
     }
 }
 
-/// The change stands, and only the reading back failed: that it was not accepted must never be said.
-pub(in crate::door) fn done_but(refusal: Refusal) -> Refusal {
-    Refusal::Stands { why: refusal.cause() }
+/// By when a call that begins now has its answer.
+pub(in crate::door) fn call_deadline() -> Instant {
+    Instant::now() + ANSWER_WITHIN
 }
 
 pub(in crate::door) fn gone() -> Refusal {

@@ -15,9 +15,10 @@ use pushrail_raft::error::InitError;
 use pushrail_raft::status::{MemberStatus, Status as Replication};
 use pushrail_raft::types::NodeAddresses;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::door::refusal::{Refusal, Wrong};
+use crate::door::refusal::{Refusal, Wrong, done_but};
 use crate::services::{convert, service, status};
 
 /// Members of a cluster to form.
@@ -52,14 +53,11 @@ impl Cluster {
     async fn formed(&self, request: InitClusterRequest) -> Result<InitClusterResponse, Refusal> {
         let replica = self.door.replica();
         let members = members(&request.members, replica.node())?;
-        replica.init(members).await.map_err(|error| match error {
-            InitError::AlreadyInitialised => Refusal::ClusterExists,
-            InitError::Members(why) => Refusal::invalid("members", why),
-            InitError::Unfinished(why) => Refusal::Unknown { why },
-            InitError::Stopped(_) => Refusal::Stopping,
-        })?;
+        replica.init(members).await.map_err(not_formed)?;
+        // It stands: whatever fails from here on must not be said to be a no.
         let view = replica.view();
-        let row = query::cluster(&view)?.ok_or(Refusal::Unknown {
+        let row = query::cluster(&view).map_err(|error| done_but(error.into()))?;
+        let row = row.ok_or(Refusal::Unknown {
             why: "the cluster has no name yet".to_owned(),
         })?;
         Ok(InitClusterResponse {
@@ -74,7 +72,7 @@ impl Cluster {
         let state_now = replica.lease().state_now();
         let answered = self
             .door
-            .ask(Freshness::Local, |view| {
+            .ask_whatever_is_known(Freshness::Local, Instant::now(), |view| {
                 Ok((query::cluster(view)?, query::clock(view)?, assignment::all(view)?))
             })
             .await?;
@@ -115,6 +113,15 @@ impl Cluster {
             Err(_) => response.members = alone(&here, &shards),
         }
         Ok(response)
+    }
+}
+
+fn not_formed(error: InitError) -> Refusal {
+    match error {
+        InitError::AlreadyInitialised => Refusal::ClusterExists,
+        InitError::Members(why) => Refusal::invalid("members", why),
+        InitError::Unfit(unfit) => Refusal::MembersUnfit(unfit),
+        InitError::Unfinished(why) | InitError::Stopped(why) => Refusal::Unknown { why },
     }
 }
 
@@ -262,6 +269,13 @@ mod tests {
             Err(Refusal::Invalid(wrong)) => wrong.into_iter().map(|one| one.field).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_core_that_stopped_meanwhile_is_not_said_to_have_formed_nothing() {
+        let refusal = not_formed(InitError::Stopped("the disk is full".to_owned()));
+
+        assert!(matches!(refusal, Refusal::Unknown { .. }), "{refusal:?}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
 use tonic::{Request, Response, Status};
 
-use crate::door::refusal::{Refusal, Sort, Wrong};
+use crate::door::refusal::{Refusal, Sort, Wrong, done_but};
 use crate::door::settings::DestinationWish;
 use crate::services::page::{Wanted, cut};
 use crate::services::{convert, destination_test, service, status};
@@ -187,13 +187,10 @@ impl Destinations {
         destination: destination::Destination,
         token: Token,
     ) -> Result<Destination, Refusal> {
-        let tenant: TenantId = convert::id("tenant", tenant)?;
+        let tenant: TenantId = convert::id("tenant", tenant).map_err(done_but)?;
         let query = move |view: &dyn Read, tenant: &Tenant| message(view, tenant, &destination);
-        Ok(self
-            .door
-            .ask_of(Freshness::AtLeast(token), &tenant, query)
-            .await?
-            .value)
+        let read = self.door.ask_of(Freshness::AtLeast(token), &tenant, query);
+        Ok(read.await.map_err(done_but)?.value)
     }
 }
 

@@ -90,6 +90,10 @@ reasons! {
     CLUSTER_EXISTS, FailedPrecondition,
         "The cluster has been formed already, with other members.",
         "Look at its status.";
+    /// A member of a cluster to form is absent, or is another's.
+    MEMBERS_UNFIT, FailedPrecondition,
+        "A member listed for a cluster that is to be formed does not answer, is another node than was said, or belongs to a cluster already; nothing was formed. PreconditionFailure names each one, and what it answered.",
+        "Start every member, correct its number and addresses, and form the cluster again.";
     /// The cluster has not been formed.
     CLUSTER_NOT_FORMED, Unavailable,
         "The node runs, but its cluster has not been formed yet.",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pushrail_api::{Accepted, failure};
 use tonic::Status;
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
 
 use crate::door::refusal::{Refusal, Sort};
 use crate::services::reasons::{self, Reason};
@@ -50,6 +50,7 @@ fn status(refusal: &Refusal, call: Call) -> Status {
             | Refusal::LimitReached { .. }
             | Refusal::VersionMoved { .. }
             | Refusal::ClusterExists
+            | Refusal::MembersUnfit(_)
             | Refusal::NotFormed
             | Refusal::NotAccepted { .. }
             | Refusal::RoutingUnsettled
@@ -85,6 +86,7 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
         Refusal::LimitReached { .. } => reasons::LIMIT_REACHED,
         Refusal::VersionMoved { .. } => reasons::VERSION_MOVED,
         Refusal::ClusterExists => reasons::CLUSTER_EXISTS,
+        Refusal::MembersUnfit(_) => reasons::MEMBERS_UNFIT,
         Refusal::NotFormed => reasons::CLUSTER_NOT_FORMED,
         Refusal::NotAccepted { .. } | Refusal::Unknown { .. } | Refusal::NoLeader { .. } => {
             reasons::NO_QUORUM
@@ -114,6 +116,10 @@ fn words(refusal: &Refusal) -> String {
         Refusal::LimitReached { what, limit } => format!("the limit of {limit} {what} is reached"),
         Refusal::VersionMoved { present } => format!("the object is at version {present} by now"),
         Refusal::ClusterExists => "the cluster has been formed already, with other members".to_owned(),
+        Refusal::MembersUnfit(unfit) => {
+            let each: Vec<String> = unfit.iter().map(ToString::to_string).collect();
+            format!("nothing was formed: {}", each.join("; "))
+        }
         Refusal::NotFormed => "the node runs, but its cluster has not been formed yet".to_owned(),
         Refusal::NotAccepted { why } => {
             format!(
@@ -178,6 +184,13 @@ fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<St
         }
         Refusal::VersionMoved { present } => {
             metadata.insert("version".to_owned(), present.to_string());
+        }
+        Refusal::MembersUnfit(unfit) => {
+            let violations = unfit.iter().map(|one| {
+                let member = format!("node {} at {}", one.node, one.address);
+                PreconditionViolation::new("MEMBER", member, &one.why)
+            });
+            details.set_precondition_failure(violations.collect::<Vec<_>>());
         }
         Refusal::NotFormed
         | Refusal::NotAccepted { .. }

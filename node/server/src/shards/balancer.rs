@@ -48,7 +48,7 @@ pub(crate) async fn run(replica: Replica, clock: Arc<dyn Clock>) -> String {
                 .filter(|member| member.voter)
                 .all(|member| member.last_seen.is_some()),
             led_for: now.saturating_duration_since(leadership.since),
-            steady_for: steady.of(&live, now),
+            steady_for: steady.of(&staying(&live, &leadership.members), now),
         };
         // The rows are few and hot; still, the store may block.
         let assignment = {
@@ -61,13 +61,53 @@ pub(crate) async fn run(replica: Replica, clock: Arc<dyn Clock>) -> String {
             Err(error) => return error.to_string(),
         };
         let moves = choose(&live, &leadership.members, &assignment, circumstances);
-        for moves in moves.chunks(MOVES_MAX) {
-            propose(&replica, leadership.term, moves).await;
+        if !moves.is_empty() {
+            carry_out(&replica, leadership.term, &assignment, &moves).await;
         }
     }
 }
 
-async fn propose(replica: &Replica, term: u64, moves: &[ShardMove]) {
+/// Has the moves made. Nobody who loses shards is granted a lease meanwhile: it would still take itself for their
+/// owner, and what it started would be started by the next one, too.
+async fn carry_out(
+    replica: &Replica,
+    term: u64,
+    assignment: &BTreeMap<ShardId, Ownership>,
+    moves: &[ShardMove],
+) {
+    let losing: BTreeSet<NodeId> = moves
+        .iter()
+        .filter(|shard_move| shard_move.how == MoveKind::Give)
+        .filter_map(|shard_move| assignment.get(&shard_move.shard))
+        .map(|ownership| ownership.owner)
+        .collect();
+    let Some(giving) = replica.give_away(term, &losing) else {
+        debug!("a node came back while its shards were to be given away, looking again");
+        return;
+    };
+    for moves in moves.chunks(MOVES_MAX) {
+        if !propose(replica, term, moves).await {
+            settle(replica, term).await;
+        }
+    }
+    // Order: only now, when all of it is applied here.
+    drop(giving);
+}
+
+/// Waits until whatever may still be under way has been applied, or is another leader's affair.
+async fn settle(replica: &Replica, term: u64) {
+    let last = replica.status().last_log;
+    while replica
+        .leadership()
+        .is_some_and(|leadership| leadership.term == term)
+        && replica.status().applied < last
+    {
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// `true`: applied here, or certainly in no log.
+async fn propose(replica: &Replica, term: u64, moves: &[ShardMove]) -> bool {
     let given = moves
         .iter()
         .filter(|shard_move| shard_move.how == MoveKind::Give)
@@ -79,9 +119,12 @@ async fn propose(replica: &Replica, term: u64, moves: &[ShardMove]) {
         Ok(proposed) => {
             info!(given, asked = moves.len() - given, index = %proposed.index, "shards assigned");
             // Its own next look must see it.
-            replica.await_applied(proposed.index, INTERVAL * 10).await.ok();
+            replica.await_applied(proposed.index, INTERVAL * 10).await.is_ok()
         }
-        Err(error) => debug!(%error, "shards not assigned, looking again"),
+        Err(error) => {
+            debug!(%error, "shards not assigned, looking again");
+            error.is_certain()
+        }
     }
 }
 
@@ -92,6 +135,13 @@ fn live(leadership: &Leadership) -> BTreeSet<NodeId> {
         .filter(|member| member.last_seen.is_some() && !member.lease_over)
         .map(|member| member.node)
         .collect()
+}
+
+/// Those of the live who are not about to stop: shards go to nobody else.
+fn staying(live: &BTreeSet<NodeId>, members: &[MemberView]) -> BTreeSet<NodeId> {
+    let leaving = |member: &&MemberView| member.report.is_some_and(|report| report.leaving);
+    let leaving: BTreeSet<NodeId> = members.iter().filter(leaving).map(|member| member.node).collect();
+    live.difference(&leaving).copied().collect()
 }
 
 /// What else decides.
@@ -120,14 +170,15 @@ fn choose(
     let gone = |node: NodeId| circumstances.settled && (over.contains(&node) || !is_member(node));
     // Who is silent but may still hold a lease keeps what it has: nothing moves because of it yet.
     let silent = |node: NodeId| !over.contains(&node) && !live.contains(&node) && is_member(node);
+    let staying = staying(live, members);
     let at: BTreeMap<ShardId, NodeId> = assignment
         .iter()
         .map(|(shard, ownership)| {
-            let going_to = ownership.moving_to.filter(|node| live.contains(node));
+            let going_to = ownership.moving_to.filter(|node| staying.contains(node));
             (*shard, going_to.unwrap_or(ownership.owner))
         })
         .collect();
-    let mut planned_on = live.clone();
+    let mut planned_on = staying.clone();
     planned_on.extend(at.values().copied().filter(|node| silent(*node)));
 
     let asked_already = assignment
@@ -143,7 +194,7 @@ fn choose(
 
     let mut moves = Vec::new();
     for (shard, to) in plan(&planned_on, &at) {
-        if !live.contains(&to) {
+        if !staying.contains(&to) {
             continue;
         }
         let ownership = assignment.get(&shard);
@@ -151,6 +202,10 @@ fn choose(
         let how = match ownership {
             None if may_begin => MoveKind::Give,
             Some(ownership) if gone(ownership.owner) => MoveKind::Give,
+            // Who is about to stop lets go at once, all of it: what it keeps would rest until its lease is over.
+            Some(ownership) if live.contains(&ownership.owner) && !staying.contains(&ownership.owner) => {
+                MoveKind::Ask
+            }
             Some(ownership) if live.contains(&ownership.owner) && ownership.owner != to && may_ask > 0 => {
                 may_ask -= 1;
                 MoveKind::Ask
@@ -166,7 +221,7 @@ fn choose(
     }
     // A move that had been asked of an owner whose lease is over since goes where it was going.
     for (shard, ownership) in assignment {
-        if let Some(to) = ownership.moving_to.filter(|to| live.contains(to))
+        if let Some(to) = ownership.moving_to.filter(|to| staying.contains(to))
             && gone(ownership.owner)
             && !moves.iter().any(|shard_move| shard_move.shard == *shard)
         {

@@ -82,6 +82,16 @@ impl Holdings {
             .map(|(shard, held)| (*shard, held.epoch))
     }
 
+    /// Whether it is to let this one go.
+    pub(crate) fn is_leaving(&self, shard: ShardId) -> bool {
+        self.held.get(&shard).is_some_and(|held| held.leaving)
+    }
+
+    /// Whether it holds nothing, and has nothing to let go.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// How many it delivers for.
     pub(crate) fn count(&self) -> usize {
         self.held.values().filter(|held| !held.leaving).count()

@@ -208,13 +208,13 @@ fn what_is_due_and_ours_is_found_under_the_present_epoch() {
 }
 
 #[test]
-fn a_shard_of_another_or_one_that_is_asked_for_is_not_ours() {
+fn a_shard_of_another_is_not_ours_and_one_that_is_asked_for_is_until_it_is_released() {
     let mut asked = World::with_one_due();
     asked.assign(1, OTHER, MoveKind::Ask);
     let mut given = World::with_one_due();
     given.give(1, OTHER);
 
-    assert_eq!(asked.look(), Found::NotOurs);
+    assert_eq!(epoch(&asked.look()), Some(Epoch(1)));
     assert_eq!(given.look(), Found::NotOurs);
 }
 

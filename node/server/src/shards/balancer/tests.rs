@@ -1,5 +1,7 @@
 //! When a shard is given, when it is asked for, and when nothing is done.
 
+use pushrail_raft::status::MemberReport;
+
 use super::*;
 
 const CALM: Circumstances = Circumstances {
@@ -189,4 +191,47 @@ fn an_even_spread_is_left_alone() {
     ];
 
     assert_eq!(decide(&members, &spread(&[1, 2, 3]), CALM), []);
+}
+
+#[test]
+fn a_node_that_is_about_to_stop_is_asked_for_all_its_shards_at_once_and_gets_none() {
+    let mut assignment = spread(&[1, 2, 3]);
+    let mut members = [
+        member(1, true, false),
+        member(2, true, false),
+        member(3, true, false),
+    ];
+    members[1].report = Some(MemberReport {
+        leaving: true,
+        ..MemberReport::default()
+    });
+    // Another one is on its way to it.
+    let (going, ownership) = assignment
+        .iter_mut()
+        .find(|(_, ownership)| ownership.owner == NodeId(3))
+        .unwrap();
+    ownership.moving_to = Some(NodeId(2));
+    let going = *going;
+    let just_now = Circumstances {
+        settled: false,
+        steady_for: Duration::ZERO,
+        ..CALM
+    };
+
+    let moves = decide(&members, &assignment, just_now);
+
+    let its_own = moves
+        .iter()
+        .filter(|shard_move| assignment[&shard_move.shard].owner == NodeId(2));
+    let owned = assignment
+        .values()
+        .filter(|ownership| ownership.owner == NodeId(2))
+        .count();
+    assert_eq!(its_own.count(), owned);
+    assert!(
+        moves
+            .iter()
+            .all(|shard_move| shard_move.how == MoveKind::Ask && shard_move.to != NodeId(2))
+    );
+    assert!(moves.iter().all(|shard_move| shard_move.shard != going));
 }

@@ -167,3 +167,23 @@ fn nothing_starts_while_too_much_is_unrecorded() {
     world.record(queue, first[0].1);
     assert_eq!(world.start(9).len(), 1);
 }
+
+#[test]
+fn what_has_been_under_way_for_a_second_hangs_until_it_is_recorded() {
+    let mut world = World::new(8, 8);
+    let (slow, other) = (key(1, 1, 1), key(1, 1, 2));
+    world.publish(slow, [row(10, 1)]);
+    world.start(1);
+    let later = world.now.plus(pushrail_model::time::Span::from_secs(1));
+    let shard = slow.shard;
+    assert!(!world.queue.hangs_in(shard, world.now), "it has just begun");
+
+    assert!(world.queue.hangs_in(shard, later));
+    assert!(world.queue.hangs(slow, later));
+    assert!(!world.queue.hangs(other, later));
+    assert!(!world.queue.hangs_in(key(2, 1, 1).shard, later));
+
+    world.end(slow);
+    world.record(slow, row(10, 1));
+    assert!(!world.queue.hangs_in(shard, later));
+}
