@@ -186,7 +186,7 @@ async fn of_a_node_and_its_copy_one_alone_goes_on_and_the_other_ends_with_the_re
     let why = tokio::time::timeout(Duration::from_secs(10), failed)
         .await
         .unwrap();
-    assert!(why.contains("another process speaks as node 3"), "{why}");
+    assert!(why.why.contains("another process speaks as node 3"), "{why}");
     copy.stop().await;
 }
 
