@@ -205,7 +205,9 @@ impl State {
 
     /// Makes an empty state the current one; what was applied is applied again from the log.
     pub(crate) fn begin_anew(&self) -> Result<(), StoreError> {
-        let (number, _) = self.next_generation()?;
+        let (number, path) = self.next_generation()?;
+        // Only what is there can be switched to: a database that was lost must never be taken for an empty one.
+        drop(RocksStore::open(&path, &self.shared.options)?);
         self.switch(number)?;
         self.sweep();
         Ok(())

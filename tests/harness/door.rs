@@ -312,6 +312,19 @@ impl Door {
     }
 }
 
+/// So many bytes that no compression makes smaller, the same for the same seed.
+pub fn incompressible(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed + 1;
+    let mut next = || {
+        // Knuth's MMIX generator; its high bits are the good ones.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
 /// A small JSON event.
 pub fn event(tenant: &str, event_type: &str, payload: impl Into<Vec<u8>>) -> v1::NewEvent {
     v1::NewEvent {

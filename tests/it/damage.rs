@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use harness::cluster::{Cluster, Shape};
-use harness::door::event;
+use harness::door::{event, incompressible};
 use harness::process::pushrail;
 
 /// Bytes on the disk are not what was written.
@@ -19,8 +19,9 @@ async fn stopped() -> Cluster {
     let door = cluster.door(1);
     door.create_tenant("acme").await.unwrap();
     for number in 0..50 {
-        let payload = format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(5000));
-        door.publish(event("acme", "orders.paid", payload)).await.unwrap();
+        door.publish(event("acme", "orders.paid", incompressible(number, 5000)))
+            .await
+            .unwrap();
     }
     cluster.node(1).terminate(Duration::from_secs(30)).await;
     cluster

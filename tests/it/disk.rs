@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use harness::cluster::{Cluster, Shape};
-use harness::door::{Door, event, linearizable};
+use harness::door::{Door, event, incompressible, linearizable};
 use harness::eventually::eventually;
 use harness::process::{Outlives, Process, pushrail, tail};
 use pushrail_api::v1;
@@ -16,10 +16,10 @@ use crate::world::SOON;
 const DISK: Option<i32> = Some(74);
 
 /// Publishes until it is refused, and answers what was acknowledged.
-async fn publish_until_refused(door: &Door, events: usize, bytes: usize) -> Vec<String> {
+async fn publish_until_refused(door: &Door, events: u64, bytes: usize) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for number in 0..events {
-        let payload = format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(bytes));
+        let payload = incompressible(number, bytes);
         match door.publish(event("acme", "orders.paid", payload)).await {
             Ok(published) => acknowledged.push(published.event),
             Err(_) => return acknowledged,
@@ -41,7 +41,8 @@ async fn are_there(door: &Door, acknowledged: &[String]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_refuses_a_write_stops_the_node_at_once_and_loses_nothing_acknowledged() {
-    let mut cluster = Cluster::unformed(Shape::three().nodes(1)).await;
+    let mut cluster = Cluster::start(Shape::three().nodes(1)).await;
+    cluster.node(1).terminate(SOON).await;
     let log = cluster.directory().join("limited.log");
     // No file may grow beyond 3 MB; the signal that would come with it is ignored, so that the write fails.
     let args = ["--ignore-signal=XFSZ", "prlimit", "--fsize=3000000"].map(String::from);
@@ -52,7 +53,6 @@ async fn a_disk_that_refuses_a_write_stops_the_node_at_once_and_loses_nothing_ac
         .chain(cluster.node(1).args())
         .collect();
     let mut process = Process::spawn("env".as_ref(), &args, Outlives::Nothing, &log).unwrap();
-    cluster.form().await;
     let door = cluster.door(1);
     eventually("a tenant is made", SOON, || async {
         let made = door.create_tenant("acme").await;

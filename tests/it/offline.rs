@@ -105,7 +105,11 @@ fn a_configuration_is_printed_with_who_said_so_and_can_be_read_back() {
 fn a_shell_can_read_its_completions() {
     let script = stdout(&run(&["completion", "bash"], &[]));
 
-    let read = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
+    // From a file: the script is longer than an argument may be.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pushrail.bash");
+    fs::write(&file, &script).unwrap();
+    let read = Command::new("bash").arg("-n").arg(&file).output().unwrap();
 
     assert!(read.status.success(), "{read:?}");
     for verb in ["sandbox", "explain", "consistency"] {

@@ -11,19 +11,15 @@ const HEAD: usize = 30;
 const RECORD: usize = 32;
 /// Magic number and version.
 const BEGINS: [u8; 8] = [0x37, 0x8f, 0x24, 0, 1, 0, 0, 0];
+/// Files named where it is not known which.
+const NAMED: usize = 16;
 /// Bytes read at once.
 const BUFFER: usize = 256 * 1024;
 
 /// The blob file in `dir` that is damaged, and the place of the first record in it that cannot be read.
 pub(crate) fn first_damage(dir: &Path) -> Option<(PathBuf, u64)> {
-    let entries = fs::read_dir(dir).ok()?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|kind| kind == "blob"))
-        .collect();
-    files.sort();
     let mut short = None;
-    for path in files {
+    for path in files(dir) {
         match walk(&path) {
             Ok(None) => {}
             Ok(Some(Damage::Changed(offset))) => return Some((path, offset)),
@@ -37,6 +33,34 @@ pub(crate) fn first_damage(dir: &Path) -> Option<(PathBuf, u64)> {
         }
     }
     short
+}
+
+/// The blob files in `dir`, for people; `None`: there are none.
+pub(crate) fn names(dir: &Path) -> Option<String> {
+    let files = files(dir);
+    if files.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> = files
+        .iter()
+        .take(NAMED)
+        .map(|path| path.display().to_string())
+        .collect();
+    Some(match files.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more blob files", shown.join(", ")),
+    })
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|kind| kind == "blob"))
+        .collect();
+    files.sort();
+    files
 }
 
 enum Damage {

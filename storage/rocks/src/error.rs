@@ -15,9 +15,16 @@ pub(crate) fn read_error(dir: &Path, what: impl Into<String>) -> impl FnOnce(roc
         let text = error.as_ref();
         let named = text.contains(".sst") || text.contains(".blob");
         let damaged = error.kind() == rocksdb::ErrorKind::Corruption && !named;
-        let what = match damaged.then(|| blobs::first_damage(dir)).flatten() {
-            Some((path, offset)) => format!("{what} ({} is damaged at byte {offset})", path.display()),
-            None => what,
+        let what = match (damaged, damaged.then(|| blobs::first_damage(dir)).flatten()) {
+            (true, Some((path, offset))) => {
+                format!("{what} ({} is damaged at byte {offset})", path.display())
+            }
+            // Each is whole in itself: one is not the file that it was.
+            (true, None) => match blobs::names(dir) {
+                Some(names) => format!("{what} (one of {names} is another file)"),
+                None => what,
+            },
+            (false, _) => what,
         };
         store_error(what)(error)
     }

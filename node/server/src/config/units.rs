@@ -73,15 +73,20 @@ pub fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Rule<
 pub fn log_level() -> Rule<String> {
     rule(
         "off, error, warn, info, debug or trace, or parts such as `info,pushrail_raft=debug`",
-        |text| (levels(text) && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned()),
+        |text| {
+            let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+            let filter = parts.join(",");
+            (levels(&parts) && EnvFilter::try_new(&filter).is_ok()).then_some(filter)
+        },
     )
 }
 
 /// Whether each part is a level, or names one: a filter takes any other word for a target, and is silent of all else.
-fn levels(text: &str) -> bool {
-    text.split(',').all(|part| {
-        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
-        level.trim().parse::<LevelFilter>().is_ok() && !level.trim().starts_with(|c: char| c.is_ascii_digit())
+fn levels(parts: &[&str]) -> bool {
+    parts.iter().all(|part| {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
+        // Numbers, and nothing at all, are levels to the library; no reader would know which.
+        level.parse::<LevelFilter>().is_ok() && level.starts_with(|first: char| first.is_ascii_alphabetic())
     })
 }
 
