@@ -22,11 +22,13 @@ pub trait Adapter: Send + Sync {
     /// What it is.
     fn spec(&self) -> &'static Spec;
 
-    /// Parses and checks settings and credential, field by field. No I/O.
+    /// Parses and checks settings and credential, field by field. No I/O. Credentials before the present one that still
+    /// count come newest first; a kind that can only show one shows the present one.
     fn open(
         &self,
         settings: &Settings,
         credential: &Credential,
+        previous: &[Credential],
         net: &Net,
     ) -> Result<Arc<dyn Link>, Vec<Invalid>>;
 

@@ -24,12 +24,25 @@ pub fn adapter(kind: &str) -> Option<&'static dyn Adapter> {
 
 /// Checks what a caller wrote and makes it ready to send; says every field that is wrong. No I/O.
 pub fn open(spec: &DestinationSpec, net: &Net) -> Result<Arc<dyn Link>, Vec<Invalid>> {
+    open_with(spec, &[], net)
+}
+
+/// The same, with credentials before the present one that still count, newest first.
+pub fn open_with(
+    spec: &DestinationSpec,
+    previous: &[Bytes],
+    net: &Net,
+) -> Result<Arc<dyn Link>, Vec<Invalid>> {
     let adapter = known(&spec.kind)?;
+    let previous = previous.iter().map(|credential| Credential::parse(credential));
+    let previous = previous
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|invalid| vec![invalid])?;
     match (
         Settings::parse(&spec.settings),
         Credential::parse(&spec.credential),
     ) {
-        (Ok(settings), Ok(credential)) => adapter.open(&settings, &credential, net),
+        (Ok(settings), Ok(credential)) => adapter.open(&settings, &credential, &previous, net),
         (settings, credential) => Err(settings.err().into_iter().chain(credential.err()).collect()),
     }
 }

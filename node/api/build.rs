@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "pushrail/v1/types.proto",
     "pushrail/v1/publisher.proto",
     "pushrail/v1/tenants.proto",
@@ -17,6 +17,7 @@ const FILES: [&str; 11] = [
     "pushrail/v1/deliveries.proto",
     "pushrail/v1/attempts.proto",
     "pushrail/v1/dead_letters.proto",
+    "pushrail/v1/changes.proto",
     "pushrail/v1/kinds.proto",
     "pushrail/v1/cluster.proto",
 ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pushrail_api::v1;
 use pushrail_api::v1::attempts_client::AttemptsClient;
+use pushrail_api::v1::changes_client::ChangesClient;
 use pushrail_api::v1::cluster_client::ClusterClient;
 use pushrail_api::v1::dead_letters_client::DeadLettersClient;
 use pushrail_api::v1::deliveries_client::DeliveriesClient;
@@ -124,6 +125,11 @@ impl Door {
     /// Its `DeadLetters`.
     pub fn dead_letters(&self) -> DeadLettersClient<Channel> {
         DeadLettersClient::new(self.channel.clone())
+    }
+
+    /// Its `Changes`.
+    pub fn changes(&self) -> ChangesClient<Channel> {
+        ChangesClient::new(self.channel.clone())
     }
 
     /// Its `Cluster`.

@@ -96,8 +96,11 @@ impl Node {
         Door::at(self.id, self.client_address())
     }
 
-    /// Adds `key=value` to its configuration, from the next start on.
+    /// Puts `key=value` into its configuration, from the next start on.
     pub fn set(&mut self, setting: String) {
+        let key = setting.split('=').next().unwrap_or_default().to_owned();
+        self.settings
+            .retain(|other| other.split('=').next() != Some(key.as_str()));
         self.settings.push(setting);
     }
 

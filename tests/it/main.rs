@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod changes;
 mod cli;
 mod clocks;
 mod crash;
+mod credentials;
 mod damage;
 mod disk;
 mod failures;
@@ -28,6 +30,7 @@ mod replay;
 mod replicas;
 mod sandbox;
 mod secrecy;
+mod settings;
 mod signatures;
 mod sigterm;
 mod startup;

@@ -55,7 +55,7 @@ static SPEC: Spec = Spec {
             name: "secret",
             form: "`whsec_` and standard base64 of 24 to 64 bytes",
             presence: Presence::Made,
-            docs: "Signs every request; the receiver verifies with the same secret.",
+            docs: "Signs every request; the receiver verifies with the same secret. During a rotation both sign.",
             example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         },
         Field {
@@ -88,6 +88,7 @@ impl Adapter for Webhook {
         &self,
         settings: &Settings,
         credential: &Credential,
+        previous: &[Credential],
         net: &Net,
     ) -> Result<Arc<dyn Link>, Vec<Invalid>> {
         let fields = settings.fields();
@@ -98,13 +99,25 @@ impl Adapter for Webhook {
         let secret = fields.required("secret", Secret::parse);
         let hidden = fields.object("headers", |members| headers::read(members, Shown::ToNobody));
         invalid.extend(fields.finish());
+        let mut secrets: Vec<Secret> = secret.into_iter().collect();
+        for credential in previous {
+            let fields = credential.fields();
+            secrets.extend(fields.required("secret", Secret::parse));
+            // What else it held was for the requests of its own time.
+            fields.object("headers", |members| headers::read(members, Shown::ToNobody));
+            invalid.extend(fields.finish());
+        }
 
-        match (url, secret, open, hidden) {
-            (Some(url), Some(secret), Some(open), Some(hidden)) if invalid.is_empty() => {
+        match (url, open, hidden) {
+            (Some(url), Some(open), Some(hidden)) if invalid.is_empty() => {
                 let mut headers = open;
                 headers.extend(hidden);
                 Ok(Arc::new(HttpLink {
-                    kind: Configured { url, secret, headers },
+                    kind: Configured {
+                        url,
+                        secrets,
+                        headers,
+                    },
                     net: net.clone(),
                 }))
             }
@@ -140,7 +153,8 @@ fn url(text: &str) -> Result<Url, String> {
 /// A webhook, configured.
 struct Configured {
     url: Url,
-    secret: Secret,
+    /// Every one signs, the present one first: a receiver takes a request that any of its secrets verifies.
+    secrets: Vec<Secret>,
     // The caller's own, which are sent with every request.
     headers: HeaderMap,
 }
@@ -151,7 +165,11 @@ impl HttpKind for Configured {
             return Err(Fault::Unsendable);
         };
         let timestamp = dispatch.now.0 / 1_000_000;
-        let signature = self.secret.sign(&dispatch.event_id, timestamp, &dispatch.body);
+        let signatures: Vec<String> = self
+            .secrets
+            .iter()
+            .map(|secret| secret.sign(&dispatch.event_id, timestamp, &dispatch.body))
+            .collect();
         let header = |text: &str| HeaderValue::from_str(text).map_err(|_| Fault::Unsendable);
 
         // Order: ours are put in last; none of the caller's has one of their names, and none can take their place.
@@ -160,7 +178,7 @@ impl HttpKind for Configured {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(WEBHOOK_ID, header(&dispatch.event_id)?);
         headers.insert(WEBHOOK_TIMESTAMP, timestamp.into());
-        headers.insert(WEBHOOK_SIGNATURE, header(&signature)?);
+        headers.insert(WEBHOOK_SIGNATURE, header(&signatures.join(" "))?);
         Ok(Request {
             method: Method::POST,
             url: self.url.clone(),

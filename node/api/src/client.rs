@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 pub use calls::drawn_id;
@@ -57,6 +58,7 @@ pub struct Client {
     // The node that answered last. A hint only: nothing but the order of tries hangs on it.
     current: Arc<AtomicUsize>,
     options: ClientOptions,
+    actor: Option<AsciiMetadataValue>,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl Client {
             nodes: nodes.into(),
             current: Arc::new(AtomicUsize::new(0)),
             options,
+            actor: None,
         })
     }
 
@@ -105,6 +108,21 @@ impl Client {
             options,
             ..self.clone()
         }
+    }
+
+    /// Says this name of itself with every call: the change log shows it. What is no visible ASCII stands there as `?`.
+    #[must_use]
+    pub fn named(mut self, actor: &str) -> Self {
+        let visible = |letter: char| {
+            if letter.is_ascii_graphic() || letter == ' ' {
+                letter
+            } else {
+                '?'
+            }
+        };
+        let name: String = actor.chars().map(visible).collect();
+        self.actor = AsciiMetadataValue::try_from(name.trim()).ok();
+        self
     }
 
     /// The address of the node that is asked first.

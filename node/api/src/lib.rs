@@ -9,6 +9,9 @@ pub mod failure;
 pub use client::{Client, ClientError, ClientOptions, Lost, Patience, Try, drawn_id};
 pub use failure::{Accepted, Violation};
 
+/// The key of a call's metadata by which a caller says who it is: visible ASCII, at most 256 bytes.
+pub const ACTOR: &str = "pushrail-actor";
+
 /// The messages and services of `pushrail.v1`.
 pub mod v1 {
     #![allow(

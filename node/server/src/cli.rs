@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod attempts;
+mod changes;
+mod changing;
 mod cluster;
 mod completion;
 mod config;
@@ -73,6 +75,8 @@ pub enum Verb {
     Attempts(attempts::Noun),
     /// Dead letters: deliveries that gave up or failed permanently
     Dlq(dlq::Noun),
+    /// Who changed what, when, from where
+    Changes(changes::Noun),
     /// Sorts of destinations, and what their answers mean
     Kinds(kinds::Noun),
     /// What a node is told: check it, or see what is in force and who said so
@@ -103,6 +107,7 @@ pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
         }),
         Verb::Attempts(noun) => ask(noun.reach, |session| Box::pin(attempts::run(session, noun.verb))),
         Verb::Dlq(noun) => ask(noun.reach, |session| Box::pin(dlq::run(session, noun.verb))),
+        Verb::Changes(noun) => ask(noun.reach, |session| Box::pin(changes::run(session, noun.verb))),
         Verb::Kinds(noun) => ask(noun.reach, |session| Box::pin(kinds::run(session, noun.verb))),
         Verb::Config(noun) => config::run(noun.verb),
         Verb::Completion(completion) => completion::run(&completion),
@@ -182,6 +187,14 @@ mod tests {
             "pushrail dlq jobs get job_1 --tenant acme",
             "pushrail dlq jobs cancel job_1 --tenant acme",
             "pushrail dlq replay --tenant acme dlv_1 dlv_2",
+            "pushrail tenants update acme --description Acme --version 2 --actor ann@ops",
+            "pushrail tenants delete acme --yes",
+            "pushrail destinations update hook --tenant acme --url https://example.com/h --retries 3",
+            "pushrail destinations rotate hook --tenant acme --overlap 2h --secret-file -",
+            "pushrail destinations delete hook --tenant acme --yes --request-id r1",
+            "pushrail routes update all --tenant acme --pattern order.** --destination hook",
+            "pushrail routes delete all --tenant acme --yes",
+            "pushrail changes list --tenant acme --destination hook --by ann --since 2h --oldest-first --all",
             "pushrail kinds list",
             "pushrail kinds show webhook",
             "pushrail sandbox --keep sand -o json",

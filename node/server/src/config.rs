@@ -3,6 +3,7 @@
 //! Called by `serve`. Whatever two nodes could differ in without their states parting may stand here; all else is
 //! a command of the log.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Through what it goes out.
     pub egress: EgressConfig,
+    /// How credentials lie.
+    pub credentials: CredentialsConfig,
     /// How nodes agree.
     pub raft: RaftConfig,
     /// How the state is kept.
@@ -108,6 +111,32 @@ pub struct DeliveryConfig {
     pub connect_timeout: Duration,
     /// For a whole attempt.
     pub attempt_timeout: Duration,
+}
+
+/// By which keys credentials are sealed: those of the file, or else those given here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CredentialsConfig {
+    /// One `id:base64` a line; the first one seals, all open.
+    pub keys_file: Option<PathBuf>,
+    /// The same, with commas between: meant for the environment.
+    pub keys: Hidden,
+}
+
+/// A text that shows itself to nobody who does not ask for it by name.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "nothing" } else { "…" })
+    }
 }
 
 /// How nodes agree.
@@ -189,6 +218,10 @@ impl Config {
             proxy: keys.take("egress.proxy", "", units::proxy()),
             proxy_credentials_file: keys.take("egress.proxy_credentials_file", "", units::path_or_empty()),
         };
+        let credentials = CredentialsConfig {
+            keys_file: keys.take("credentials.keys_file", "", units::path_or_empty()),
+            keys: Hidden(keys.take("credentials.keys", "", units::any_text())),
+        };
         let raft = RaftConfig {
             heartbeat: keys.take("raft.heartbeat", "100ms", units::duration("10ms", "10s")),
             election_min: keys.take("raft.election_min", "500ms", units::duration("30ms", "60s")),
@@ -221,6 +254,7 @@ impl Config {
             publish,
             delivery,
             egress,
+            credentials,
             raft,
             state,
             shutdown,
@@ -258,6 +292,12 @@ impl Config {
         }
         if self.raft.election_max <= self.raft.election_min {
             keys.refuse("raft.election_max", "more than raft.election_min");
+        }
+        if self.credentials.keys_file.is_some() && !self.credentials.keys.expose().is_empty() {
+            keys.refuse(
+                "credentials.keys",
+                "nothing, where credentials.keys_file names a file",
+            );
         }
         if self.egress.proxy_credentials_file.is_some() && self.egress.proxy.is_none() {
             keys.refuse(

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pushrail_adapters::net::Net;
 use pushrail_model::ids::NodeId;
 use pushrail_raft::clock::Clock;
 use pushrail_raft::replica::Replica;
@@ -32,7 +31,7 @@ mod event;
 mod gate;
 mod launch;
 mod line;
-mod links;
+pub(crate) mod links;
 mod look;
 mod open;
 mod owned;
@@ -73,7 +72,7 @@ impl Delivery {
         node: NodeId,
         replica: Replica,
         clock: Arc<dyn Clock>,
-        net: Net,
+        links: Links,
         config: &DeliveryConfig,
     ) -> io::Result<Self> {
         let (events, inbound) = unbounded_channel();
@@ -86,7 +85,6 @@ impl Delivery {
             node,
             replica,
             clock,
-            links: Links::new(net),
             attempt_timeout: config.attempt_timeout,
         };
         let bounds = Bounds {
@@ -102,7 +100,7 @@ impl Delivery {
             events: events.clone(),
             gate: Gate::default(),
         };
-        let owner = Owner::new(launcher, inbound, Queue::new(bounds));
+        let owner = Owner::new(launcher, links, inbound, Queue::new(bounds));
         let (tell_ended, ended) = oneshot::channel();
         // A runtime of its own: reading the store may block, and nobody else must wait for that.
         let runtime = Builder::new_current_thread().enable_time().build()?;

@@ -19,6 +19,7 @@ use pushrail_raft::replica::Replica;
 
 use crate::door::routing::RoutingTables;
 use crate::door::trial::Trials;
+use crate::keyring::Keyring;
 
 /// What a node's configuration says about what it takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub struct Door {
 struct Inner {
     replica: Replica,
     net: Net,
+    keyring: Arc<Keyring>,
     limits: DoorLimits,
     trials: Trials,
     routing: RoutingTables,
@@ -43,11 +45,19 @@ struct Inner {
 }
 
 impl Door {
-    /// Over this node's replica; `net` is what destinations' settings are checked with, and tested over.
-    pub fn new(replica: Replica, net: Net, limits: DoorLimits, trials: Trials) -> Self {
+    /// Over this node's replica; `net` is what destinations' settings are checked with, and tested over, `keyring` what
+    /// their credentials are sealed by.
+    pub fn new(
+        replica: Replica,
+        net: Net,
+        keyring: Arc<Keyring>,
+        limits: DoorLimits,
+        trials: Trials,
+    ) -> Self {
         let inner = Inner {
             replica,
             net,
+            keyring,
             limits,
             trials,
             routing: RoutingTables::default(),

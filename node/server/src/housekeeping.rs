@@ -1,31 +1,49 @@
 //! Figures that nobody moves by acting: looked up now and then, for whoever reads the metrics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pushrail_machine::query;
-use pushrail_machine::store::StoreError;
+use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::ids::LogIndex;
 use pushrail_raft::replica::Replica;
-use tracing::warn;
+use tracing::{error, warn};
 
+use crate::keyring::{Keyring, Standing};
 use crate::metrics as figures;
 use crate::telemetry::chain;
 
 /// How often: a row for each destination is read, if anything has changed.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Destinations read at a time.
+const PAGE: usize = 1000;
+
 /// Looks after the figures until it is dropped.
-pub(crate) async fn run(replica: Replica, handle: &'static PrometheusHandle) {
+pub(crate) async fn run(replica: Replica, keyring: Arc<Keyring>, handle: &'static PrometheusHandle) {
     let mut seen = LogIndex(0);
+    let mut locked_before = 0;
     loop {
         // Figures of sizes gather until they are put into their buckets.
         handle.run_upkeep();
-        let replica = replica.clone();
+        let (replica, keyring) = (replica.clone(), Arc::clone(&keyring));
         // The store may block.
-        match tokio::task::spawn_blocking(move || look(&replica, seen)).await {
-            Ok(Ok(index)) => seen = index,
+        match tokio::task::spawn_blocking(move || look(&replica, &keyring, seen)).await {
+            Ok(Ok((index, locked))) => {
+                seen = index;
+                if let Some(locked) = locked {
+                    if locked > 0 && locked != locked_before {
+                        error!(
+                            destinations = locked,
+                            "credentials are sealed by keys that this node has not got; what is owed there waits \
+                             while its shards are here (credentials.keys_file)"
+                        );
+                    }
+                    locked_before = locked;
+                }
+            }
             Ok(Err(error)) => warn!(error = %chain(&error), "figures of the state could not be read"),
             Err(_) => {}
         }
@@ -33,7 +51,8 @@ pub(crate) async fn run(replica: Replica, handle: &'static PrometheusHandle) {
     }
 }
 
-fn look(replica: &Replica, seen: LogIndex) -> Result<LogIndex, StoreError> {
+/// The index looked at, and, where the state has changed, how many destinations' credentials cannot be read here.
+fn look(replica: &Replica, keyring: &Keyring, seen: LogIndex) -> Result<(LogIndex, Option<u64>), StoreError> {
     let properties = replica.store_properties()?;
     gauge!(figures::ROCKSDB_MEMTABLE_BYTES).set(properties.memtable_bytes as f64);
     gauge!(figures::ROCKSDB_CACHE_BYTES).set(properties.cache_bytes as f64);
@@ -50,8 +69,35 @@ fn look(replica: &Replica, seen: LogIndex) -> Result<LogIndex, StoreError> {
     gauge!(figures::ROCKSDB_WRITES_STALLED).set(if stalled { 1.0 } else { 0.0 });
 
     let view = replica.view();
+    let mut locked = None;
     if view.applied() != seen || seen == LogIndex(0) {
         gauge!(figures::DEAD_LETTERS).set(query::counts::totals(&view)?.dead as f64);
+        locked = Some(count_credentials(&view, keyring)?);
     }
-    Ok(view.applied())
+    Ok((view.applied(), locked))
+}
+
+/// Says under which keys credentials lie; gives the number of those that cannot be read here.
+fn count_credentials(view: &dyn Read, keyring: &Keyring) -> Result<u64, StoreError> {
+    let mut counts = [0_u64; Standing::ALL.len()];
+    let mut after = None;
+    loop {
+        let (rows, next) = query::config::all_destinations(view, after.as_deref(), PAGE)?;
+        for (_, _, destination) in rows {
+            let previous = destination.previous.iter().map(|previous| &previous.credential);
+            let all = std::iter::once(&destination.spec.credential).chain(previous);
+            // The worst of them speaks for the destination.
+            if let Some(standing) = all.map(|stored| keyring.standing(stored)).max() {
+                counts[standing as usize] += 1;
+            }
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    for standing in Standing::ALL {
+        gauge!(figures::CREDENTIALS, "state" => standing.name()).set(counts[standing as usize] as f64);
+    }
+    Ok(counts[Standing::Locked as usize])
 }

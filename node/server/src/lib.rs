@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod door;
+pub mod keyring;
 pub mod metrics;
 pub mod sandbox;
 pub mod serve;

@@ -36,6 +36,11 @@ pub const ATTEMPTS_IN_FLIGHT: &str = "pushrail_attempts_in_flight";
 pub const UNRECORDED: &str = "pushrail_unrecorded";
 /// Shards that this node delivers for.
 pub const SHARDS_OWNED: &str = "pushrail_shards_owned";
+/// Destinations whose credential is `sealed` by this node's first key, lies under another of its keys (`retiring`), lies
+/// there `unsealed`, or cannot be read here (`locked`), by `state`.
+pub const CREDENTIALS: &str = "pushrail_credentials";
+/// Destinations whose credentials this node sealed anew while it led.
+pub const CREDENTIALS_SEALED_ANEW_TOTAL: &str = "pushrail_credentials_sealed_anew_total";
 /// Bytes in the state's memtables.
 pub const ROCKSDB_MEMTABLE_BYTES: &str = "pushrail_rocksdb_memtable_bytes";
 /// Bytes in the state's block cache.
@@ -303,6 +308,19 @@ pub const ALL: &[Figure] = &[
         Sort::Histogram,
         &[],
         "bytes of one entry of this leader",
+    ),
+    figure(
+        CREDENTIALS,
+        Sort::Gauge,
+        &["state"],
+        "destinations of the whole cluster by how their credentials lie, as this node sees it: `sealed` by its first \
+         key, `retiring` under another of its keys, `unsealed`, or `locked`: by a key that it has not got",
+    ),
+    figure(
+        CREDENTIALS_SEALED_ANEW_TOTAL,
+        Sort::Counter,
+        &[],
+        "destinations whose credentials this node sealed anew while it led",
     ),
     figure(
         ROCKSDB_MEMTABLE_BYTES,

@@ -27,10 +27,12 @@ use tracing::{debug, error, info, warn};
 use crate::config::Config;
 use crate::config::egress::EgressError;
 use crate::config::load::{self, Flags};
+use crate::delivery::links::Links;
 use crate::delivery::{Delivery, Others};
 use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
 use crate::http::{self, Health};
+use crate::keyring::{Keyring, KeyringError};
 use crate::readiness::Readiness;
 use crate::shards::balancer;
 use crate::telemetry::{self, chain};
@@ -68,6 +70,9 @@ pub enum ServeError {
     /// The egress proxy's credentials.
     #[error("set up the egress proxy")]
     Egress(#[from] EgressError),
+    /// The keys.
+    #[error("read the keys by which credentials are sealed")]
+    Keyring(#[from] KeyringError),
     /// The delivery loop.
     #[error("start the delivery loop")]
     Delivery(#[source] io::Error),
@@ -123,6 +128,12 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     // Order: addresses first, so that a node that could not be reached does not open its store.
     let callers = listen("listen", config.listen).await?;
     let operators = listen("http_listen", config.http_listen).await?;
+    let keyring = Arc::new(Keyring::load(&config.credentials)?);
+    if !keyring.seals() {
+        warn!(
+            "no key is configured (credentials.keys_file): credentials of destinations lie on disk as they were given"
+        );
+    }
     let net = Net::new(NetConfig {
         allowed_networks: config.delivery.allowed_networks.clone(),
         connect_timeout: config.delivery.connect_timeout,
@@ -136,20 +147,21 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         config.node_id,
         replica.clone(),
         Arc::clone(&around.clock),
-        net.clone(),
+        Links::new(net.clone(), Arc::clone(&keyring)),
         &config.delivery,
     )
     .map_err(ServeError::Delivery)?;
     let readiness = Readiness::of(replica.clone());
     let balancer = tokio::spawn(balancer::run(replica.clone(), Arc::clone(&around.clock)));
-    let upkeep = tokio::spawn(upkeep::run(replica.clone()));
-    let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), figures));
+    let housekeeping = tokio::spawn(housekeeping::run(replica.clone(), Arc::clone(&keyring), figures));
+    let upkeep = tokio::spawn(upkeep::run(replica.clone(), Arc::clone(&keyring)));
     let dead_letters = tokio::spawn(upkeep::dead_letters::run(replica.clone()));
     let limits = DoorLimits {
         payload_bytes_max: config.publish.payload_bytes_max,
     };
     let trials = Trials::new(Arc::clone(&around.clock), config.delivery.attempt_timeout);
-    let (routes, services) = services::router(&Door::new(replica.clone(), net, limits, trials)).await;
+    let door = Door::new(replica.clone(), net, keyring, limits, trials);
+    let (routes, services) = services::router(&door).await;
     let callers = serve_callers(callers, routes);
     let following = tokio::spawn(services.clone().follow(readiness.clone()));
     let health = Health {
@@ -380,6 +392,7 @@ async fn run(config: Config) -> ExitCode {
                 ServeError::Listen { .. }
                 | ServeError::Net(_)
                 | ServeError::Egress(_)
+                | ServeError::Keyring(_)
                 | ServeError::Delivery(_) => ExitCode::FAILURE,
             };
             error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");

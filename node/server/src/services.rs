@@ -5,6 +5,8 @@ pub(crate) mod health;
 pub mod reasons;
 
 mod attempts;
+mod caller;
+mod changes;
 mod cluster;
 mod convert;
 mod dead_letters;
@@ -21,6 +23,7 @@ mod status;
 mod tenants;
 
 use pushrail_api::v1::attempts_server::AttemptsServer;
+use pushrail_api::v1::changes_server::ChangesServer;
 use pushrail_api::v1::cluster_server::ClusterServer;
 use pushrail_api::v1::dead_letters_server::DeadLettersServer;
 use pushrail_api::v1::deliveries_server::DeliveriesServer;
@@ -62,6 +65,7 @@ pub(crate) async fn router(door: &Door) -> (Routes, Health) {
         .add_service(AttemptsServer::new(attempts::Attempts::new(door)))
         .add_service(DeadLettersServer::new(dead_letters::DeadLetters::new(door)))
         .add_service(DeliveriesServer::new(deliveries::Deliveries::new(door)))
+        .add_service(ChangesServer::new(changes::Changes::new(door)))
         .add_service(KindsServer::new(kinds::Kinds))
         .add_service(ClusterServer::new(cluster::Cluster::new(door)));
     (routes, this)

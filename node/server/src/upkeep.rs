@@ -1,12 +1,15 @@
-//! On the leader: lets go what is over. One look an hour of the state's time, and one when a node begins to lead; each
+//! On the leader: goes on with what is not through (`settings`), and lets go what is over. For that one look an hour of the state's time, and one when a node begins to lead; each
 //! job asks the state what is over and proposes it in bounded commands, one at a time, so that others' entries find
 //! room between them. A cluster in which nothing is over writes nothing.
 
 mod buckets;
 mod carried;
+mod credentials;
 pub(crate) mod dead_letters;
 mod events;
 mod letters;
+mod removals;
+mod settings;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +23,7 @@ use pushrail_model::time::Timestamp;
 use pushrail_raft::replica::Replica;
 use tracing::{debug, info, warn};
 
+use crate::keyring::Keyring;
 use crate::metrics::RETENTION_DROPPED_TOTAL;
 use crate::telemetry::chain;
 
@@ -30,9 +34,17 @@ const APPLIED_WITHIN: Duration = Duration::from_secs(5);
 /// The longest rest between two commands.
 const REST_MAX: Duration = Duration::from_millis(100);
 
-/// Looks after what is over until it is dropped; does nothing while another node leads. Returns only if it cannot go
-/// on, with the reason: the node must stop.
-pub(crate) async fn run(replica: Replica) -> String {
+/// Looks after all jobs until it is dropped; does nothing while another node leads. Returns only if it cannot go on,
+/// with the reason: the node must stop.
+pub(crate) async fn run(replica: Replica, keyring: Arc<Keyring>) -> String {
+    tokio::select! {
+        why = let_go(replica.clone()) => why,
+        // What somebody has just asked for waits for no hour.
+        why = settings::run(replica, keyring) => why,
+    }
+}
+
+async fn let_go(replica: Replica) -> String {
     let mut looked = Looked::default();
     loop {
         tokio::time::sleep(INTERVAL).await;

@@ -174,6 +174,7 @@ fn command() -> Command {
         description: "a tenant".to_owned(),
         request_id: "r1".to_owned(),
         retention: Default::default(),
+        actor: None,
     })
 }
 
@@ -441,6 +442,7 @@ async fn a_command_larger_than_an_entry_is_refused_at_the_door() {
         description: "x".repeat(limits::ENTRY_BYTES_MAX),
         request_id: "r1".to_owned(),
         retention: Default::default(),
+        actor: None,
     });
 
     let error = world

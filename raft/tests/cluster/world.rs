@@ -196,6 +196,7 @@ pub(crate) fn tenant(id: &str) -> Command {
         description: String::new(),
         request_id: format!("make-{id}"),
         retention: Default::default(),
+        actor: None,
     })
 }
 

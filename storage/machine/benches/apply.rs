@@ -138,6 +138,7 @@ fn set_up(log: &mut Log) -> Tenant {
         description: String::new(),
         request_id: request_id.clone(),
         retention: Default::default(),
+        actor: None,
     }));
     log.apply(Command::PutDestination(PutDestination {
         tenant: "acme".parse().unwrap(),
@@ -151,6 +152,7 @@ fn set_up(log: &mut Log) -> Tenant {
             description: String::new(),
         },
         request_id: request_id.clone(),
+        actor: None,
     }));
     log.apply(Command::PutRoute(PutRoute {
         tenant: "acme".parse().unwrap(),
@@ -158,6 +160,7 @@ fn set_up(log: &mut Log) -> Tenant {
         pattern: "**".parse().unwrap(),
         destination: "hook".parse().unwrap(),
         request_id,
+        actor: None,
     }));
     let partition = Partition::of(&"acme".parse().unwrap());
     log.apply(Command::AssignShards(AssignShards {

@@ -245,6 +245,7 @@ fn set_up(log: &mut Log) -> Vec<Tenant> {
             id: id.parse().unwrap(),
             description: String::new(),
             request_id: "r1".to_owned(),
+            actor: None,
             retention: Retention {
                 attempts: kept,
                 events: kept,
@@ -264,6 +265,7 @@ fn set_up(log: &mut Log) -> Vec<Tenant> {
                 description: String::new(),
             },
             request_id: "r1".to_owned(),
+            actor: None,
         }));
         log.apply(Command::PutRoute(PutRoute {
             tenant: id.parse().unwrap(),
@@ -271,6 +273,7 @@ fn set_up(log: &mut Log) -> Vec<Tenant> {
             pattern: "**".parse().unwrap(),
             destination: "hook".parse().unwrap(),
             request_id: "r1".to_owned(),
+            actor: None,
         }));
     }
     query::config::tenants(&log.store.view(), None, TENANTS).unwrap()

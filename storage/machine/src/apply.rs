@@ -5,6 +5,7 @@
 mod accept_events;
 mod advance_job;
 mod assign_shards;
+mod cancel_deliveries;
 mod cancel_job;
 mod count_causes;
 mod discard_dead_letters;
@@ -18,9 +19,17 @@ mod put_route;
 mod put_tenant;
 mod record_attempts;
 mod release_shards;
+mod remove_destination;
+mod remove_route;
+mod remove_tenant;
+mod rewrap_credentials;
+mod rotate_credential;
 mod set_destination_state;
 mod start_job;
 mod start_replay;
+mod update_destination;
+mod update_route;
+mod update_tenant;
 
 use pushrail_model::command::{Command, Entry};
 use pushrail_model::response::Response;
@@ -88,5 +97,14 @@ fn handle(context: &mut Context<'_, '_>, command: &Command) -> Result<Response, 
         Command::AdvanceJob(command) => advance_job::handle(context, command),
         Command::CancelJob(command) => cancel_job::handle(context, command),
         Command::CountCauses(command) => count_causes::handle(context, command),
+        Command::UpdateTenant(command) => update_tenant::handle(context, command),
+        Command::UpdateDestination(command) => update_destination::handle(context, command),
+        Command::UpdateRoute(command) => update_route::handle(context, command),
+        Command::RemoveTenant(command) => remove_tenant::handle(context, command),
+        Command::RemoveDestination(command) => remove_destination::handle(context, command),
+        Command::RemoveRoute(command) => remove_route::handle(context, command),
+        Command::RotateCredential(command) => rotate_credential::handle(context, command),
+        Command::RewrapCredentials(command) => rewrap_credentials::handle(context, command),
+        Command::CancelDeliveries(command) => cancel_deliveries::handle(context, command),
     }
 }

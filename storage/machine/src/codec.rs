@@ -3,6 +3,7 @@
 
 mod answers;
 mod attempt;
+mod change;
 mod command;
 mod delivery;
 mod destination;
@@ -12,6 +13,7 @@ mod event;
 mod job;
 mod proto;
 mod record;
+mod settings;
 mod tenant;
 mod upkeep;
 mod wire;

@@ -28,6 +28,8 @@ pub(crate) struct Lane {
     pub(crate) queue: QueueKey,
     /// How long the destination has been held up to now.
     pub(crate) held: Span,
+    /// Whether the destination has been removed: what is open is being ended, and nothing begins.
+    pub(crate) removed: bool,
 }
 
 /// What events need to know of their tenant.
@@ -37,6 +39,8 @@ pub(crate) struct Terms {
     pub(crate) routing_revision: LogIndex,
     /// How long its rows are kept.
     pub(crate) retention: Retention,
+    /// Whether it has been removed: nothing more is accepted, what there is is kept as it said.
+    pub(crate) removed: bool,
 }
 
 impl Terms {
@@ -44,6 +48,7 @@ impl Terms {
         Self {
             routing_revision: tenant.routing_revision,
             retention: tenant.retention,
+            removed: tenant.removed.is_some(),
         }
     }
 }
@@ -61,6 +66,7 @@ pub(crate) struct Context<'t, 'b> {
     events: u32,
     counting: Option<CauseCounting>,
     terms: BTreeMap<(Partition, TenantNo), Option<Terms>>,
+    changes: u32,
     lanes: BTreeMap<(Partition, TenantNo, DestinationNo), Option<Lane>>,
     epochs: BTreeMap<ShardId, Epoch>,
     due: BTreeMap<QueueKey, Timestamp>,
@@ -79,6 +85,7 @@ impl<'t, 'b> Context<'t, 'b> {
             events: 0,
             counting: None,
             terms: BTreeMap::new(),
+            changes: 0,
             lanes: BTreeMap::new(),
             epochs: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -115,6 +122,16 @@ impl<'t, 'b> Context<'t, 'b> {
             position: self.events,
         };
         self.events += 1;
+        seq
+    }
+
+    /// The place of the next change of this entry.
+    pub(crate) fn next_change(&mut self) -> EventSeq {
+        let seq = EventSeq {
+            index: self.index.0,
+            position: self.changes,
+        };
+        self.changes += 1;
         seq
     }
 
@@ -249,6 +266,7 @@ impl<'t, 'b> Context<'t, 'b> {
                 destination: destination.number,
             },
             held: destination.held_until(self.now),
+            removed: destination.is_removed(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold of every state and across every entry, looked for by tests after each. Slow: it reads all.
 
 mod dead_letters;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -15,14 +16,13 @@ use pushrail_model::time::Timestamp;
 use crate::keeping;
 use crate::keys::{
     AssignmentKey, AttemptByTenantKey, AttemptKey, CarriedKey, DeadLetterExpiryKey, DeadLetterKey,
-    DestinationCountsKey, DestinationKey, DestinationNameKey, DoorHeadKey, DoorKey, DueKey, EventCursorKey,
-    EventKey, KeptKeyExpiryKey, KeptKeyKey, Key, RouteKey, ShardCountKey, TenantKey, TenantNameKey,
+    DestinationCountsKey, DoorHeadKey, DoorKey, DueKey, EventCursorKey, EventKey, KeptKeyExpiryKey,
+    KeptKeyKey, Key, ShardCountKey,
 };
 use crate::store::{KeyRange, Read, StoreError};
 use crate::tables::carried::EventCursor;
 use crate::tables::cluster::clock;
 use crate::tables::counts::{DestinationCounts, ShardCount};
-use crate::tables::names::DestinationPlace;
 use crate::tables::{self, Row, events};
 
 /// Whether a state is whole; what is wrong with it, if it is not.
@@ -74,76 +74,15 @@ impl Check {
     }
 
     fn state(&mut self, read: &dyn Read) -> Result<(), StoreError> {
-        let lanes = self.config(read)?;
+        let lanes = settings::lanes(self, read)?;
         self.deliveries(read, &lanes)?;
+        settings::rest(self, read)?;
         self.events(read)?;
         self.attempts(read)?;
         self.idempotency(read)?;
         self.doors(read)?;
         dead_letters::causes(read, &mut self.wrong)?;
         dead_letters::jobs(read, &mut self.wrong)
-    }
-
-    /// Names lead to what bears them; tenants count what they have. Gives each destination's shard.
-    fn config(&mut self, read: &dyn Read) -> Result<Lanes, StoreError> {
-        let mut names = BTreeSet::new();
-        let tenants = all::<TenantKey>(read)?;
-        for (key, tenant) in &tenants {
-            names.insert(TenantNameKey {
-                id: tenant.id.clone(),
-            });
-            let of_tenant = |partition| partition == key.partition;
-            let destinations = all::<DestinationKey>(read)?;
-            let destinations = destinations
-                .iter()
-                .filter(|(other, _)| of_tenant(other.partition) && other.tenant == key.tenant);
-            let routes = all::<RouteKey>(read)?;
-            let routes = routes
-                .iter()
-                .filter(|(other, _)| of_tenant(other.partition) && other.tenant == key.tenant);
-            let counted = (destinations.count(), routes.count());
-            self.expect(
-                counted == (tenant.destinations as usize, tenant.routes as usize),
-                || {
-                    format!(
-                        "tenant {}: counts {counted:?} destinations and routes differ",
-                        tenant.id
-                    )
-                },
-            );
-            self.expect(Partition::of(&tenant.id) == key.partition, || {
-                format!("tenant {} stands in a foreign partition", tenant.id)
-            });
-        }
-        self.same("tenant names", &names, &keys_of(&all::<TenantNameKey>(read)?));
-
-        let mut lanes = Lanes::new();
-        let mut wanted = BTreeMap::new();
-        for (key, destination) in all::<DestinationKey>(read)? {
-            self.expect(
-                destination.state.holds() == destination.held_since.is_some(),
-                || {
-                    format!(
-                        "destination {} is held without since, or the other way",
-                        destination.id
-                    )
-                },
-            );
-            lanes.insert((key.partition, key.tenant, key.destination), destination.shard);
-            let name = DestinationNameKey {
-                partition: key.partition,
-                tenant: key.tenant,
-                id: destination.id,
-            };
-            wanted.insert(name, key.destination);
-        }
-        let found = all::<DestinationNameKey>(read)?;
-        let found: BTreeMap<_, _> = found
-            .into_iter()
-            .map(|(name, DestinationPlace(number))| (name, number))
-            .collect();
-        self.expect(found == wanted, || "destination names lead elsewhere".to_owned());
-        Ok(lanes)
     }
 
     /// Each scheduled delivery has one due row, each dead one a dead letter with its expiry; counters count.
@@ -175,6 +114,7 @@ impl Check {
                 }
                 DeliveryState::Delivered { .. } => counts.delivered += 1,
                 DeliveryState::Expired { .. } => counts.expired += 1,
+                DeliveryState::Cancelled { .. } => {}
                 DeliveryState::Dead { at, .. } => {
                     let letter = DeadLetterKey::of(&key, at);
                     expiries.insert(letter.expiry());
@@ -199,6 +139,7 @@ impl Check {
             .map(|(key, row)| (key, with_rows(row)))
             .filter(|(_, row)| *row != DestinationCounts::default())
             .collect();
+        counts.retain(|_, row| *row != DestinationCounts::default());
         self.expect(stored == counts, || {
             format!("destination counters say {stored:?}, and there are {counts:?}")
         });

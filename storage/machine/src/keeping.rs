@@ -65,7 +65,8 @@ pub(crate) enum Need {
     /// Nothing: it goes, and its deliveries with it.
     #[default]
     Nothing,
-    /// That it happened: a delivery expired or was discarded, and stays on record for as long as attempts do. The payload goes.
+    /// That it happened: a delivery expired, was discarded or cancelled, and stays on record for as long as attempts do. The
+    /// payload goes.
     Record,
     /// All of it: a delivery is owed, or may be replayed.
     All,
@@ -76,13 +77,16 @@ impl Need {
     pub(crate) fn of(state: DeliveryState, retention: &Retention, now: Timestamp) -> Self {
         match state {
             DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. } => Self::All,
-            DeliveryState::Expired { at, .. } | DeliveryState::Discarded { at }
+            DeliveryState::Expired { at, .. }
+            | DeliveryState::Discarded { at }
+            | DeliveryState::Cancelled { at }
                 if at.plus(retention.attempts()) > now =>
             {
                 Self::Record
             }
             DeliveryState::Expired { .. }
             | DeliveryState::Discarded { .. }
+            | DeliveryState::Cancelled { .. }
             | DeliveryState::Delivered { .. } => Self::Nothing,
         }
     }

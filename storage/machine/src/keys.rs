@@ -9,7 +9,7 @@ use pushrail_model::command::QueueKey;
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::{
     AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventId, EventSeq, JobNo,
-    NodeId, RouteId, Run, TenantId, TenantNo,
+    NodeId, RouteId, RouteNo, Run, TenantId, TenantNo,
 };
 use pushrail_model::limits;
 use pushrail_model::outcome::Cause;
@@ -19,7 +19,7 @@ use pushrail_model::time::Timestamp;
 use crate::store::Table;
 
 use crate::keys::part::Part;
-pub(crate) use crate::keys::part::prefix;
+pub(crate) use crate::keys::part::{Ended, prefix};
 
 /// A key of one table.
 pub(crate) trait Key: Sized {
@@ -236,8 +236,52 @@ key!(
 );
 key!(
     /// The same job, while it runs.
-    RunningJobs, RunningJobKey { partition: Partition, tenant: TenantNo, job: JobNo }
+        RunningJobs, RunningJobKey { partition: Partition, tenant: TenantNo, job: JobNo }
 );
+key!(
+    /// A route as it was before it was changed or removed.
+    FormerRoutes, FormerRouteKey { partition: Partition, tenant: TenantNo, route: RouteNo }
+);
+key!(
+    /// An object that was removed.
+    Tombstones, TombstoneKey { partition: Partition, tenant: TenantNo, sort: u8, id: String }
+);
+key!(
+    /// A removed destination that still has open deliveries.
+    Removals, RemovalKey { partition: Partition, tenant: TenantNo, destination: DestinationNo }
+);
+key!(
+    /// A change: by the tenant's name, so that what was done to one that is gone is still found.
+    Changes, ChangeKey { partition: Partition, tenant: Ended, at: Timestamp, seq: EventSeq }
+);
+key!(
+    /// The same change among all.
+    ChangesByTime, ChangeByTimeKey { at: Timestamp, seq: EventSeq, partition: Partition, tenant: TenantId }
+);
+
+impl ChangeKey {
+    /// The same change among all.
+    pub(crate) fn by_time(&self) -> ChangeByTimeKey {
+        ChangeByTimeKey {
+            at: self.at,
+            seq: self.seq,
+            partition: self.partition,
+            tenant: self.tenant.0.clone(),
+        }
+    }
+}
+
+impl ChangeByTimeKey {
+    /// Where the change itself stands.
+    pub(crate) fn place(&self) -> ChangeKey {
+        ChangeKey {
+            partition: self.partition,
+            tenant: Ended(self.tenant.clone()),
+            at: self.at,
+            seq: self.seq,
+        }
+    }
+}
 
 impl KeptKeyKey {
     /// The row by which it is found when its time is over.

@@ -18,6 +18,7 @@ pub use crate::answers::{Answers, Applied, BatchAnswer};
 pub use crate::apply::apply;
 
 mod attempts;
+mod changes;
 mod context;
 mod doors;
 mod forget;

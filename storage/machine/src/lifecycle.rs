@@ -136,6 +136,20 @@ pub(crate) fn expire(
     Ok(())
 }
 
+/// Its destination was removed: it ends as it is.
+pub(crate) fn cancel(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
+    mut delivery: Delivery,
+) -> Result<(), StoreError> {
+    leave(context, lane, key, &delivery)?;
+    delivery.state = DeliveryState::Cancelled { at: context.now };
+    enter(context, lane, key, &delivery);
+    tables::put(context.txn, key, &delivery);
+    Ok(())
+}
+
 /// It runs again from the start: due at once, with attempts and window of its own.
 pub(crate) fn run_again(
     context: &mut Context<'_, '_>,
@@ -191,8 +205,10 @@ fn leave(
             tables::delete(context.txn, &letter.expiry());
             tables::delete(context.txn, &letter);
         }
-        DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } | DeliveryState::Discarded { .. } => {
-        }
+        DeliveryState::Delivered { .. }
+        | DeliveryState::Expired { .. }
+        | DeliveryState::Discarded { .. }
+        | DeliveryState::Cancelled { .. } => {}
     }
     Ok(())
 }

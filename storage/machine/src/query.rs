@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod attempts;
+pub mod changes;
 pub mod config;
 pub mod counts;
 pub mod dead_letters;
@@ -11,6 +12,7 @@ pub mod due;
 pub mod event;
 pub mod jobs;
 pub mod page;
+pub mod removals;
 pub mod replay;
 pub mod upkeep;
 

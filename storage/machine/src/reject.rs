@@ -28,6 +28,20 @@ pub(crate) fn limit_reached(what: &str, limit: u64) -> Response {
     })
 }
 
+/// The object has changed since the version that the request was made for.
+pub(crate) fn version_moved(present: u64) -> Response {
+    Response::Rejected(Rejection::VersionMoved { present })
+}
+
+/// What still has something in it is not removed.
+pub(crate) fn not_empty(kind: &str, id: impl Display, holds: String) -> Response {
+    Response::Rejected(Rejection::NotEmpty {
+        kind: kind.to_owned(),
+        id: id.to_string(),
+        holds,
+    })
+}
+
 /// Whether a request is the one that is on the object already. A request without an id repeats nothing.
 pub(crate) fn repeats(asked: &str, kept: &str) -> bool {
     !asked.is_empty() && asked == kept

@@ -59,11 +59,21 @@ pub enum Table {
     Jobs,
     /// partition, tenant, job number → nothing, while it runs.
     RunningJobs,
+    /// partition, tenant, route number → a route as it was before it was changed or removed.
+    FormerRoutes,
+    /// partition, tenant (0: of a tenant itself), sort, id → request ids of an object that was removed.
+    Tombstones,
+    /// partition, tenant, destination → a removal that is not through.
+    Removals,
+    /// partition, tenant id, 0, when, seq → change.
+    Changes,
+    /// when, seq, partition, tenant id → nothing.
+    ChangesByTime,
 }
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::Meta,
         Self::Tenants,
         Self::TenantNames,
@@ -90,6 +100,11 @@ impl Table {
         Self::CauseCounts,
         Self::Jobs,
         Self::RunningJobs,
+        Self::FormerRoutes,
+        Self::Tombstones,
+        Self::Removals,
+        Self::Changes,
+        Self::ChangesByTime,
     ];
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod doors;
 pub(crate) mod events;
 pub(crate) mod idempotency;
 pub(crate) mod names;
+pub(crate) mod removed;
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use pushrail_model::attempt::AttemptRecord;
+use pushrail_model::change::Change;
 use pushrail_model::dead_letter::DeadLetter;
 use pushrail_model::delivery::{Delivery, DeliveryKey};
 use pushrail_model::destination::Destination;
@@ -27,8 +29,9 @@ use pushrail_model::tenant::Tenant;
 
 use crate::codec::{DecodeError, Wire, decode, encode};
 use crate::keys::{
-    AssignmentKey, AttemptByTenantKey, AttemptKey, DeadLetterExpiryKey, DeadLetterKey, DestinationKey,
-    DueKey, JobKey, KeptKeyExpiryKey, Key, ReplayKey, RouteKey, RunningJobKey, TenantKey,
+    AssignmentKey, AttemptByTenantKey, AttemptKey, ChangeByTimeKey, ChangeKey, DeadLetterExpiryKey,
+    DeadLetterKey, DestinationKey, DueKey, FormerRouteKey, JobKey, KeptKeyExpiryKey, Key, ReplayKey,
+    RouteKey, RunningJobKey, TenantKey,
 };
 use crate::store::{KeyRange, Read, StoreError, Table};
 use crate::txn::Txn;
@@ -58,6 +61,8 @@ rows! {
     DeadLetterKey => DeadLetter,
     AttemptKey => AttemptRecord,
     JobKey => Job,
+    FormerRouteKey => Route,
+    ChangeKey => Change,
 }
 
 impl Mark for KeptKeyExpiryKey {}
@@ -65,6 +70,7 @@ impl Mark for DueKey {}
 impl Mark for DeadLetterExpiryKey {}
 impl Mark for AttemptByTenantKey {}
 impl Mark for RunningJobKey {}
+impl Mark for ChangeByTimeKey {}
 
 /// The value at `key`.
 pub(crate) fn get<K: Row>(read: &dyn Read, key: &K) -> Result<Option<K::Value>, StoreError> {

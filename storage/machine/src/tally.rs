@@ -86,6 +86,7 @@ impl Tally {
             DeliveryState::Dead { .. } => deltas.dead += by,
             DeliveryState::Expired { .. } => deltas.expired += by,
             DeliveryState::Discarded { .. } => deltas.discarded += by,
+            DeliveryState::Cancelled { .. } => {}
         }
     }
 
@@ -96,6 +97,7 @@ impl Tally {
             DeliveryState::Delivered { .. } => deltas.delivered_dropped += 1,
             DeliveryState::Expired { .. } => deltas.expired_dropped += 1,
             DeliveryState::Discarded { .. } => deltas.discarded_dropped += 1,
+            DeliveryState::Cancelled { .. } => {}
             DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. } => {
                 unreachable!("a delivery that is owed keeps its event, and goes with it")
             }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::attempt::Attempt;
+use crate::change::Actor;
 use crate::delivery::DeliveryKey;
 use crate::destination::DestinationSpec;
 use crate::event::NewEvent;
@@ -14,6 +15,10 @@ use crate::job::{JobCursor, JobKind};
 use crate::outcome::Cause;
 use crate::retention::Retention;
 use crate::route::Pattern;
+use crate::settings::{
+    CancelDeliveries, RemoveDestination, RemoveRoute, RemoveTenant, RewrapCredentials, RotateCredential,
+    UpdateDestination, UpdateRoute, UpdateTenant,
+};
 use crate::shard::{Partition, ShardId};
 use crate::time::Timestamp;
 
@@ -84,6 +89,24 @@ pub enum Command {
     CancelJob(CancelJob),
     /// Dead letters counted by their causes, a step.
     CountCauses(CountCauses),
+    /// A tenant changed.
+    UpdateTenant(UpdateTenant),
+    /// A destination changed.
+    UpdateDestination(UpdateDestination),
+    /// A route changed.
+    UpdateRoute(UpdateRoute),
+    /// A tenant removed.
+    RemoveTenant(RemoveTenant),
+    /// A destination removed.
+    RemoveDestination(RemoveDestination),
+    /// A route removed.
+    RemoveRoute(RemoveRoute),
+    /// A credential followed by another.
+    RotateCredential(RotateCredential),
+    /// Credentials sealed by another key.
+    RewrapCredentials(RewrapCredentials),
+    /// Some of a removed destination's deliveries ended.
+    CancelDeliveries(CancelDeliveries),
 }
 
 /// Names the cluster and draws its key.
@@ -124,6 +147,8 @@ pub struct PutTenant {
     pub request_id: String,
     /// How long its rows are kept; checked at the door.
     pub retention: Retention,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Makes a destination.
@@ -137,6 +162,8 @@ pub struct PutDestination {
     pub spec: DestinationSpec,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// What a person wants of a destination.
@@ -159,6 +186,8 @@ pub struct SetDestinationState {
     pub wanted: WantedState,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Makes a route.
@@ -174,6 +203,8 @@ pub struct PutRoute {
     pub destination: DestinationId,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Runs dead letters of one tenant again.
@@ -185,6 +216,8 @@ pub struct StartReplay {
     pub request_id: String,
     /// Which, at most [`crate::limits::COMMAND_REPLAYS_MAX`]; all of this tenant's.
     pub deliveries: Vec<DeliveryKey>,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Gives chosen dead letters of one tenant up. A repeat finds them discarded.

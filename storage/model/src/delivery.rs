@@ -52,6 +52,11 @@ pub enum DeliveryState {
         /// In the state's time.
         at: Timestamp,
     },
+    /// Its destination was removed before it was delivered.
+    Cancelled {
+        /// In the state's time.
+        at: Timestamp,
+    },
 }
 
 /// Remembers an attempt, so that its record is found without an index.

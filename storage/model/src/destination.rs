@@ -19,6 +19,13 @@ pub enum DestinationState {
         /// In words.
         why: String,
     },
+    /// Gone, and its name free; its row stays for those of its deliveries that are on record.
+    Removed {
+        /// When, in the state's time.
+        at: Timestamp,
+        /// The name of who removed it.
+        by: String,
+    },
 }
 
 impl DestinationState {
@@ -36,7 +43,7 @@ pub struct DestinationSpec {
     pub kind: String,
     /// JSON object of the kind's settings.
     pub settings: Bytes,
-    /// JSON object of the kind's credential; never shown, never logged.
+    /// The kind's credential: a JSON object, or one sealed by a key of the nodes. Never shown, never logged.
     pub credential: Bytes,
     /// When to retry.
     pub retry: RetryPolicy,
@@ -44,6 +51,17 @@ pub struct DestinationSpec {
     pub concurrency: u32,
     /// For people.
     pub description: String,
+}
+
+/// A credential that was followed by another and still counts for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousCredential {
+    /// As it was.
+    pub credential: Bytes,
+    /// It counts up to here, in the state's time.
+    pub until: Timestamp,
+    /// The request that had brought it; empty: the one that made the destination.
+    pub request_id: String,
 }
 
 /// A destination.
@@ -71,9 +89,22 @@ pub struct Destination {
     pub request_id: String,
     /// The request that last changed its state.
     pub state_request_id: String,
+    /// The request that last changed what the caller said.
+    pub update_request_id: String,
+    /// The request that last changed the credential.
+    pub rotate_request_id: String,
+    /// One more with each credential, and with each other key that it is sealed by.
+    pub credential_revision: u64,
+    /// Credentials before the present one, newest first; at most [`crate::limits::PREVIOUS_CREDENTIALS_MAX`].
+    pub previous: Vec<PreviousCredential>,
 }
 
 impl Destination {
+    /// Whether it has been removed.
+    pub fn is_removed(&self) -> bool {
+        matches!(self.state, DestinationState::Removed { .. })
+    }
+
     /// How long it has been held up to `now`, the present interval included.
     pub fn held_until(&self, now: Timestamp) -> Span {
         match self.held_since {

@@ -307,6 +307,16 @@ impl fmt::Display for AttemptId {
     }
 }
 
+/// A change's public id, `chg_…`: its place in the log, so that it sorts by when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeId(pub EventSeq);
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chg_{}", base32::encode(&self.0.to_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail loudly"))]
 
 pub mod attempt;
+pub mod change;
 pub mod command;
 pub mod dead_letter;
 pub mod delivery;
@@ -19,6 +20,7 @@ pub mod response;
 pub mod retention;
 pub mod retry;
 pub mod route;
+pub mod settings;
 pub mod shard;
 pub mod tenant;
 pub mod time;

@@ -40,6 +40,18 @@ pub const JOBS_RUNNING_MAX: usize = 16;
 pub const JOBS_KEPT_MAX: usize = 100;
 /// Bytes of the name of whoever did something.
 pub const ACTOR_BYTES_MAX: usize = 256;
+/// Destinations whose credentials one command may seal anew: with all that still count, far below an entry.
+pub const COMMAND_REWRAPS_MAX: usize = 16;
+/// Deliveries that one step of a removal cancels.
+pub const COMMAND_CANCELS_MAX: usize = 256;
+/// Credentials before the present one that count at a time: each adds a signature to every request.
+pub const PREVIOUS_CREDENTIALS_MAX: usize = 3;
+/// How long a credential counts after it was followed by another, unless asked.
+pub const CREDENTIAL_OVERLAP_DEFAULT: Span = Span::DAY;
+/// How long a credential counts after it was followed by another at most.
+pub const CREDENTIAL_OVERLAP_MAX: Span = Span(7 * Span::DAY.0);
+/// Rows of the change log that one page looks at: a filter that fits few of many makes short pages, not long work.
+pub const CHANGES_LOOKED_AT_MAX: usize = 10_000;
 /// Bytes that an entry should not pass when batches are put together.
 pub const ENTRY_BYTES_WANTED: usize = 1024 * 1024;
 /// Bytes that an entry never passes.

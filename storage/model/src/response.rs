@@ -57,6 +57,13 @@ pub enum Response {
         /// Whether the step ended at its bound: the same again does more.
         more: bool,
     },
+    /// What a bounded step did.
+    Advanced {
+        /// Rows touched.
+        rows: u32,
+        /// Whether nothing is left to do.
+        done: bool,
+    },
     /// No; nothing was changed but the clock.
     Rejected(Rejection),
 }
@@ -135,6 +142,16 @@ pub enum Rejection {
     VersionMoved {
         /// Its version.
         present: u64,
+    },
+    /// What still has something in it is not removed.
+    #[error("{kind} `{id}` still has {holds}")]
+    NotEmpty {
+        /// What.
+        kind: String,
+        /// Its id.
+        id: String,
+        /// What it has.
+        holds: String,
     },
     /// The shard's epoch is another.
     #[error("the shard is at epoch {present}")]

@@ -75,7 +75,7 @@ impl fmt::Display for Pattern {
 pub struct Route {
     /// Its public id.
     pub id: RouteId,
-    /// Its number inside decisions.
+    /// Its number inside decisions; another one with each change, so that a decision names what was decided by.
     pub number: RouteNo,
     /// Which event types.
     pub pattern: Pattern,
@@ -89,6 +89,8 @@ pub struct Route {
     pub created: Timestamp,
     /// The request that made it: a repeat is answered alike.
     pub request_id: String,
+    /// The request that last changed it.
+    pub update_request_id: String,
 }
 
 /// Why a route did or did not send an event to its destination.

@@ -13,7 +13,7 @@ pub struct Tenant {
     pub number: TenantNo,
     /// For people.
     pub description: String,
-    /// Moves with every route, and with every destination made: the log index of the last such change.
+    /// Moves with every route, and with every destination made or removed: the log index of the last such change.
     pub routing_revision: LogIndex,
     /// 1 when made, one more with each change.
     pub version: u64,
@@ -31,4 +31,8 @@ pub struct Tenant {
     pub next_route: u32,
     /// How long its rows are kept.
     pub retention: Retention,
+    /// The request that last changed it.
+    pub update_request_id: String,
+    /// When it was removed, in the state's time: its row stays, since what it published may still be there.
+    pub removed: Option<Timestamp>,
 }

@@ -90,6 +90,11 @@ pub(crate) fn place(table: Table) -> (Family, u8) {
         Table::CauseCounts => (Family::Queue, 30),
         Table::Jobs => (Family::Config, 31),
         Table::RunningJobs => (Family::Config, 32),
+        Table::FormerRoutes => (Family::Config, 22),
+        Table::Tombstones => (Family::Config, 23),
+        Table::Removals => (Family::Config, 24),
+        Table::Changes => (Family::Config, 25),
+        Table::ChangesByTime => (Family::Config, 26),
     }
 }
 

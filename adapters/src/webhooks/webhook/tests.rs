@@ -54,7 +54,10 @@ fn request_of(given: &str) -> String {
     let event: EventId = line("event").parse().unwrap();
     let configured = Configured {
         url: url(line("url")).unwrap(),
-        secret: Secret::parse(line("secret")).unwrap(),
+        secrets: line("secret")
+            .split(' ')
+            .map(|secret| Secret::parse(secret).unwrap())
+            .collect(),
         headers: given_headers(given),
     };
     let (_, body) = given.split_once("\nbody\n").unwrap();
@@ -119,7 +122,7 @@ fn a_url_is_http_bare_and_short() {
 fn a_webhook_takes_one_event_at_a_time() {
     let configured = Configured {
         url: url("https://example.com").unwrap(),
-        secret: Secret::generate(),
+        secrets: vec![Secret::generate()],
         headers: HeaderMap::new(),
     };
 

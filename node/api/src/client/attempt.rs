@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use super::error::{ClientError, Lost, Try};
 use super::outcome::{self, Outcome, Repeat};
 use super::{Client, Node, Patience};
+use crate::ACTOR;
 use crate::failure::{self, Accepted};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -55,7 +56,12 @@ impl Client {
                     return Err(course.over());
                 }
                 let share = share(left, self.nodes.len() - 1 - step).min(self.options.answer);
-                let status = match ask(node, share, request.clone(), &send).await {
+                let mut asked = Request::new(request.clone());
+                asked.set_timeout(share);
+                if let Some(actor) = &self.actor {
+                    asked.metadata_mut().insert(ACTOR, actor.clone());
+                }
+                let status = match ask(node, share, asked, &send).await {
                     Ok(answer) => {
                         self.current.store(at, Ordering::Relaxed);
                         node.spoke.store(true, Ordering::Relaxed);
@@ -101,15 +107,13 @@ fn share(left: Duration, nodes_after: usize) -> Duration {
 async fn ask<Req, Res, F>(
     node: &Node,
     time: Duration,
-    request: Req,
+    request: Request<Req>,
     send: impl Fn(Channel, Request<Req>) -> F,
 ) -> Result<Res, Status>
 where
     F: Future<Output = Result<Response<Res>, Status>>,
 {
-    let mut asked = Request::new(request);
-    asked.set_timeout(time);
-    match timeout(time, send(node.channel.clone(), asked)).await {
+    match timeout(time, send(node.channel.clone(), request)).await {
         Ok(answer) => answer.map(Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded("no answer in time")),
     }

@@ -3,6 +3,7 @@
 use super::outcome::Repeat;
 use super::{Client, ClientError};
 use crate::v1::attempts_client::AttemptsClient;
+use crate::v1::changes_client::ChangesClient;
 use crate::v1::cluster_client::ClusterClient;
 use crate::v1::dead_letters_client::DeadLettersClient;
 use crate::v1::deliveries_client::DeliveriesClient;
@@ -48,6 +49,12 @@ calls! {
         |request| named(&mut request.request_id);
     /// Shows a tenant.
     get_tenant = TenantsClient.get(GetTenantRequest) -> GetTenantResponse, |_| Repeat::Read;
+    /// Changes a tenant.
+    update_tenant = TenantsClient.update(UpdateTenantRequest) -> UpdateTenantResponse,
+        |request| named(&mut request.request_id);
+    /// Removes a tenant.
+    delete_tenant = TenantsClient.delete(DeleteTenantRequest) -> DeleteTenantResponse,
+        |request| named(&mut request.request_id);
     /// Shows tenants.
     list_tenants = TenantsClient.list(ListTenantsRequest) -> ListTenantsResponse, |_| Repeat::Read;
 
@@ -59,6 +66,15 @@ calls! {
     /// Shows a tenant's destinations.
     list_destinations = DestinationsClient.list(ListDestinationsRequest) -> ListDestinationsResponse,
         |_| Repeat::Read;
+    /// Changes a destination.
+    update_destination = DestinationsClient.update(UpdateDestinationRequest) -> UpdateDestinationResponse,
+        |request| named(&mut request.request_id);
+    /// Removes a destination.
+    delete_destination = DestinationsClient.delete(DeleteDestinationRequest) -> DeleteDestinationResponse,
+        |request| named(&mut request.request_id);
+    /// Gives a destination another credential.
+    rotate_credential = DestinationsClient.rotate_credential(RotateCredentialRequest) -> RotateCredentialResponse,
+        |request| named(&mut request.request_id);
     /// Pauses a destination.
     pause_destination = DestinationsClient.pause(PauseDestinationRequest) -> PauseDestinationResponse,
         |request| named(&mut request.request_id);
@@ -73,6 +89,12 @@ calls! {
     /// Makes a route.
     create_route = RoutesClient.create(CreateRouteRequest) -> CreateRouteResponse,
         |request| named(&mut request.request_id);
+    /// Changes a route.
+    update_route = RoutesClient.update(UpdateRouteRequest) -> UpdateRouteResponse,
+        |request| named(&mut request.request_id);
+    /// Removes a route.
+    delete_route = RoutesClient.delete(DeleteRouteRequest) -> DeleteRouteResponse,
+        |request| named(&mut request.request_id);
     /// Shows a route.
     get_route = RoutesClient.get(GetRouteRequest) -> GetRouteResponse, |_| Repeat::Read;
     /// Shows a tenant's routes.
@@ -85,6 +107,8 @@ calls! {
 
     /// Shows deliveries.
     list_deliveries = DeliveriesClient.list(ListDeliveriesRequest) -> ListDeliveriesResponse, |_| Repeat::Read;
+    /// Shows what people changed.
+    list_changes = ChangesClient.list(ListChangesRequest) -> ListChangesResponse, |_| Repeat::Read;
 
     /// Shows attempts.
     list_attempts = AttemptsClient.list(ListAttemptsRequest) -> ListAttemptsResponse, |_| Repeat::Read;

@@ -3,15 +3,17 @@
 
 use clap::{Args, Subcommand};
 use pushrail_api::v1::{
-    CreateDestinationRequest, GetDestinationRequest, ListDestinationsRequest, PauseDestinationRequest,
-    ResumeDestinationRequest,
+    CreateDestinationRequest, DeleteDestinationRequest, GetDestinationRequest, ListDestinationsRequest,
+    PauseDestinationRequest, ResumeDestinationRequest,
 };
 use serde_json::Value;
 
+use crate::cli::changing::{Sure, Version, removed};
 use crate::cli::error::CliError;
 use crate::cli::reach::{Fresh, Pages, Reach, RequestId, TenantFlag, text};
 use crate::cli::session::{Session, Trying as _};
 
+mod change;
 mod create;
 mod show;
 mod trial;
@@ -50,6 +52,24 @@ pub(super) enum Verb {
         pages: Pages,
         #[command(flatten)]
         fresh: Fresh,
+    },
+    /// Change one; what is left out stays, but retries are given whole
+    Update(Box<change::Update>),
+    /// Give one another credential; both sign until the overlap is over, and the new one is shown once, here
+    Rotate(change::Rotate),
+    /// Remove one with its routes: when this returns, no attempt starts any more, and what is owed to it ends
+    Delete {
+        /// Its id
+        #[arg(value_parser = text)]
+        destination: String,
+        #[command(flatten)]
+        tenant: TenantFlag,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        request: RequestId,
     },
     /// Let its queue rest: when this returns, no attempt starts any more, on any node
     Pause {
@@ -103,6 +123,28 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                 })
             };
             session.list(&pages, tried, page).await
+        }
+        Verb::Update(update) => change::update(session, *update).await,
+        Verb::Rotate(rotate) => change::rotate(session, rotate).await,
+        Verb::Delete {
+            destination,
+            tenant,
+            version,
+            sure,
+            request,
+        } => {
+            let tried = format!("remove destination {destination}");
+            sure.check(&tried)?;
+            let delete = |request_id| {
+                client.delete_destination(DeleteDestinationRequest {
+                    tenant: tenant.tenant,
+                    destination: destination.clone(),
+                    version: version.version.unwrap_or_default(),
+                    request_id,
+                })
+            };
+            let answer = session.change(|| tried, &request, delete).await?;
+            removed(session, "destination", &destination, &answer.token)
         }
         Verb::Pause {
             destination,

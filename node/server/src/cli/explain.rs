@@ -231,6 +231,7 @@ fn next(one: &ExplainedDelivery, times: &Times) -> String {
         Some(next_step::Step::Held(held)) => {
             let state = match held.state() {
                 DestinationState::Disabled => format!("disabled ({})", held.why),
+                DestinationState::Removed => "removed".to_owned(),
                 DestinationState::Paused | DestinationState::Active | DestinationState::Unspecified => {
                     "paused".to_owned()
                 }
@@ -266,6 +267,20 @@ fn next(one: &ExplainedDelivery, times: &Times) -> String {
                 by => format!(" by {by}"),
             };
             format!("discarded{by} at {}", times.with_distance(discarded.at))
+        }
+        Some(next_step::Step::Cancelled(cancelled)) => {
+            let by = match cancelled.by.as_str() {
+                "" => String::new(),
+                name => format!(" by {name}"),
+            };
+            let removed = times.with_distance(cancelled.removed);
+            match cancelled.at {
+                Some(at) => format!(
+                    "cancelled at {}: its destination was removed{by}, {removed}",
+                    times.moment(Some(at))
+                ),
+                None => format!("about to be cancelled: its destination was removed{by}, {removed}"),
+            }
         }
         None => "unknown to this version".to_owned(),
     }

@@ -64,6 +64,9 @@ pub(super) fn destination(destination: &v1::Destination) -> Value {
         },
         "shard": destination.shard,
         "owner_node": destination.owner_node,
+        "credential_key": or_null(&destination.credential_key),
+        "credential_overlap_until": time(destination.credential_overlap_until),
+        "removed_by": or_null(&destination.removed_by),
     })
 }
 
@@ -359,6 +362,13 @@ pub(super) fn explained_delivery(one: &v1::ExplainedDelivery) -> Value {
         Some(v1::next_step::Step::Discarded(discarded)) => {
             json!({ "discarded": { "at": time(discarded.at), "by": or_null(&discarded.by) } })
         }
+        Some(v1::next_step::Step::Cancelled(cancelled)) => json!({
+            "cancelled": {
+                "at": time(cancelled.at),
+                "removed": time(cancelled.removed),
+                "by": or_null(&cancelled.by),
+            }
+        }),
         None => Value::Null,
     };
     let owner = one.owner.unwrap_or_default();

@@ -26,6 +26,22 @@ pub(super) struct Keep {
 }
 
 impl Keep {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.wish() != Retention::default()
+    }
+
+    /// What is given, and of the rest what stands.
+    pub(super) fn over(&self, stands: &Retention) -> Retention {
+        let wish = self.wish();
+        Retention {
+            attempts: wish.attempts.or(stands.attempts),
+            events: wish.events.or(stands.events),
+            dead_letters: wish.dead_letters.or(stands.dead_letters),
+            idempotency_keys: wish.idempotency_keys.or(stands.idempotency_keys),
+        }
+    }
+
     /// As the API wants it; what is not given is the default.
     pub(super) fn wish(&self) -> Retention {
         let length = |length: Option<Duration>| length.map(times::duration);

@@ -34,12 +34,32 @@ pub(super) struct Reach {
     /// for, too [default: 10s, at once where nobody listens]
     #[arg(long, global = true, value_name = "DURATION", value_parser = times::span_above_nothing)]
     pub(super) timeout: Option<std::time::Duration>,
+    /// Who asks, as the change log shows it [default: user@host]
+    #[arg(long, global = true, value_name = "NAME", env = "PUSHRAIL_ACTOR", value_parser = text)]
+    pub(super) actor: Option<String>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub(super) output: Format,
     /// Times in UTC instead of local ones
     #[arg(long, global = true)]
     pub(super) utc: bool,
+}
+
+impl Reach {
+    /// Who asks: the name given, or who runs this and where.
+    pub(super) fn actor(&self) -> String {
+        if let Some(actor) = &self.actor {
+            return actor.clone();
+        }
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let user = variable("USER").or_else(|| variable("LOGNAME"));
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = host
+            .map(|host| host.trim().to_owned())
+            .or_else(|| variable("HOSTNAME"));
+        let known = |part: Option<String>| part.unwrap_or_else(|| "unknown".to_owned());
+        format!("{}@{}", known(user), known(host))
+    }
 }
 
 /// Whose data.

@@ -1,9 +1,12 @@
 //! `pushrail routes`.
 
 use clap::{Args, Subcommand};
-use pushrail_api::v1::{CreateRouteRequest, GetRouteRequest, ListRoutesRequest, Route};
+use pushrail_api::v1::{
+    CreateRouteRequest, DeleteRouteRequest, GetRouteRequest, ListRoutesRequest, Route, UpdateRouteRequest,
+};
 use serde_json::Value;
 
+use crate::cli::changing::{Sure, Version, linearizable, removed};
 use crate::cli::error::CliError;
 use crate::cli::json;
 use crate::cli::reach::{Fresh, Pages, Reach, RequestId, TenantFlag, text};
@@ -49,6 +52,39 @@ pub(super) enum Verb {
         #[command(flatten)]
         fresh: Fresh,
     },
+    /// Change one; events published after it follow the change
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["pattern", "destination"])))]
+    Update {
+        /// Its id
+        #[arg(value_parser = text)]
+        route: String,
+        #[command(flatten)]
+        tenant: TenantFlag,
+        /// Event types: order.paid (exact), order.* (one segment), order.** (any number)
+        #[arg(long, value_parser = text)]
+        pattern: Option<String>,
+        /// To which destination
+        #[arg(long, value_parser = text)]
+        destination: Option<String>,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        request: RequestId,
+    },
+    /// Remove one; what it chose before is still delivered
+    Delete {
+        /// Its id
+        #[arg(value_parser = text)]
+        route: String,
+        #[command(flatten)]
+        tenant: TenantFlag,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        request: RequestId,
+    },
     /// Show a tenant's
     List {
         #[command(flatten)]
@@ -90,6 +126,58 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             };
             let answer = client.get_route(request).await;
             session.found(answer.trying(|| format!("show route {route}"))?)
+        }
+        Verb::Update {
+            route,
+            tenant,
+            pattern,
+            destination,
+            version,
+            request,
+        } => {
+            let tried = || format!("change route {route}");
+            let version = match version.version {
+                Some(version) => version,
+                None => {
+                    let seen = client.get_route(GetRouteRequest {
+                        tenant: tenant.tenant.clone(),
+                        route: route.clone(),
+                        consistency: linearizable(),
+                    });
+                    seen.await.trying(tried)?.route.unwrap_or_default().version
+                }
+            };
+            let update = |request_id| {
+                client.update_route(UpdateRouteRequest {
+                    tenant: tenant.tenant,
+                    route: route.clone(),
+                    version,
+                    pattern,
+                    destination,
+                    request_id,
+                })
+            };
+            session.changed(session.change(tried, &request, update).await?)
+        }
+        Verb::Delete {
+            route,
+            tenant,
+            version,
+            sure,
+            request,
+        } => {
+            let tried = format!("remove route {route}");
+            sure.check(&tried)?;
+            let delete = |request_id| {
+                client.delete_route(DeleteRouteRequest {
+                    tenant: tenant.tenant,
+                    route: route.clone(),
+                    version: version.version.unwrap_or_default(),
+                    request_id,
+                })
+            };
+            let answer = session.change(|| tried, &request, delete).await?;
+            removed(session, "route", &route, &answer.token)
         }
         Verb::List { tenant, pages, fresh } => {
             let tried = || format!("list routes of {}", tenant.tenant);

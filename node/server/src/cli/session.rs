@@ -41,7 +41,8 @@ impl Session {
             options.patience = Patience::Whole;
         }
         let client = Client::with_options(&reach.server, options)
-            .map_err(|error| CliError::of("find the cluster", &error))?;
+            .map_err(|error| CliError::of("find the cluster", &error))?
+            .named(&reach.actor());
         Ok(Self {
             client,
             format: reach.output,

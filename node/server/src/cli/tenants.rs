@@ -1,9 +1,13 @@
 //! `pushrail tenants`.
 
 use clap::{Args, Subcommand};
-use pushrail_api::v1::{CreateTenantRequest, GetTenantRequest, ListTenantsRequest, Tenant};
+use pushrail_api::v1::{
+    CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest, Tenant,
+    UpdateTenantRequest,
+};
 use serde_json::Value;
 
+use crate::cli::changing::{Sure, Version, linearizable, removed};
 use crate::cli::error::CliError;
 use crate::cli::json;
 use crate::cli::keep::{self, Keep};
@@ -45,6 +49,33 @@ pub(super) enum Verb {
         #[command(flatten)]
         fresh: Fresh,
     },
+    /// Change one
+    Update {
+        /// Its id
+        #[arg(value_parser = text)]
+        tenant: String,
+        /// For people
+        #[arg(long)]
+        description: Option<String>,
+        #[command(flatten)]
+        keep: Keep,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        request: RequestId,
+    },
+    /// Remove one that has neither destinations nor routes
+    Delete {
+        /// Its id
+        #[arg(value_parser = text)]
+        tenant: String,
+        #[command(flatten)]
+        version: Version,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        request: RequestId,
+    },
     /// Show all
     List {
         #[command(flatten)]
@@ -82,6 +113,51 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             };
             let answer = client.get_tenant(request).await;
             session.found(answer.trying(|| format!("show tenant {tenant}"))?)
+        }
+        Verb::Update {
+            tenant,
+            description,
+            keep,
+            version,
+            request,
+        } => {
+            let tried = || format!("change tenant {tenant}");
+            let seen = client.get_tenant(GetTenantRequest {
+                tenant: tenant.clone(),
+                consistency: linearizable(),
+            });
+            let seen = seen.await.trying(tried)?.tenant.unwrap_or_default();
+            let retention = keep
+                .is_given()
+                .then(|| keep.over(&seen.retention.unwrap_or_default()));
+            let update = |request_id| {
+                client.update_tenant(UpdateTenantRequest {
+                    tenant: tenant.clone(),
+                    version: version.version.unwrap_or(seen.version),
+                    description,
+                    retention,
+                    request_id,
+                })
+            };
+            session.changed(session.change(tried, &request, update).await?)
+        }
+        Verb::Delete {
+            tenant,
+            version,
+            sure,
+            request,
+        } => {
+            let tried = format!("remove tenant {tenant}");
+            sure.check(&tried)?;
+            let delete = |request_id| {
+                client.delete_tenant(DeleteTenantRequest {
+                    tenant: tenant.clone(),
+                    version: version.version.unwrap_or_default(),
+                    request_id,
+                })
+            };
+            let answer = session.change(|| tried, &request, delete).await?;
+            removed(session, "tenant", &tenant, &answer.token)
         }
         Verb::List { pages, fresh } => {
             let tried = || "list tenants".to_owned();

@@ -145,6 +145,7 @@ pages! {
     ListDeadLettersResponse.dead_letters: DeadLetter;
     ListDeadLetterCausesResponse.causes: DeadLetterCause;
     ListDeliveriesResponse.deliveries: Delivery;
+    ListChangesResponse.changes: Change;
 }
 
 found! {
@@ -162,6 +163,10 @@ changed! {
     CreateRouteResponse.route: Route;
     StartDeadLetterJobResponse.job: DeadLetterJob;
     CancelDeadLetterJobResponse.job: DeadLetterJob;
+    UpdateTenantResponse.tenant: Tenant;
+    UpdateDestinationResponse.destination: Destination;
+    RotateCredentialResponse.destination: Destination;
+    UpdateRouteResponse.route: Route;
 }
 
 impl Session {

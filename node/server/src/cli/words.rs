@@ -1,7 +1,7 @@
 //! Choices of the contract in words: `CAUSE_TOO_LARGE` is "too large" to people and `too_large` to scripts.
 
 use pushrail_api::v1::{
-    Cause, DeadLetterJobKind, DeadLetterJobState, DeathReason, DecisionReason, DeliveryState,
+    Cause, ChangeFact, DeadLetterJobKind, DeadLetterJobState, DeathReason, DecisionReason, DeliveryState,
     DestinationState, FailureClass, Presence, RuleClass, discard_result, replay_result,
 };
 
@@ -30,6 +30,7 @@ words! {
     job_kind, DeadLetterJobKind, "DEAD_LETTER_JOB_KIND_";
     job_state, DeadLetterJobState, "DEAD_LETTER_JOB_STATE_";
     death, DeathReason, "DEATH_REASON_";
+    change, ChangeFact, "CHANGE_FACT_";
 }
 
 /// For people.

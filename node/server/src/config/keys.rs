@@ -11,7 +11,7 @@ use crate::config::units::Rule;
 /// Stands where a secret would.
 const MASK: &str = "***";
 /// What the name of a key that holds a secret ends in; `…_file` beside it names a place, and is none.
-const SECRETS: [&str; 5] = ["secret", "token", "password", "credential", "key"];
+const SECRETS: [&str; 6] = ["secret", "token", "password", "credential", "key", "keys"];
 
 /// Who gave a value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,7 +46,12 @@ pub struct Flags {
 }
 
 /// Variables that begin like ours and speak to the client verbs, or to this loader.
-const OTHER_VARIABLES: [&str; 3] = ["PUSHRAIL_CONFIG", "PUSHRAIL_SERVER", "PUSHRAIL_TENANT"];
+const OTHER_VARIABLES: [&str; 4] = [
+    "PUSHRAIL_CONFIG",
+    "PUSHRAIL_SERVER",
+    "PUSHRAIL_TENANT",
+    "PUSHRAIL_ACTOR",
+];
 
 /// The configuration by flags, environment (any pairs; only `PUSHRAIL_…` counts) and file.
 pub fn load(

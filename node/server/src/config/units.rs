@@ -53,6 +53,11 @@ pub fn text() -> Rule<String> {
     })
 }
 
+/// Any text, or none.
+pub fn any_text() -> Rule<String> {
+    rule("a text", |text| Some(text.to_owned()))
+}
+
 /// Yes or no.
 pub fn yes_or_no() -> Rule<bool> {
     rule("true or false", |text| text.parse().ok())

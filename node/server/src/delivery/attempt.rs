@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{counter, histogram};
 use pushrail_adapters::adapter::{Dispatch, Link, Reply};
+use pushrail_adapters::settings::Invalid;
 use pushrail_adapters::{registry, rules};
 use pushrail_machine::query;
 use pushrail_machine::query::due::DueDelivery;
@@ -21,7 +22,6 @@ use pushrail_raft::clock::Clock;
 use pushrail_raft::replica::Replica;
 
 use crate::delivery::gate::Ticket;
-use crate::delivery::links::Links;
 use crate::delivery::verdict::{self, Circumstances};
 use crate::metrics::{ATTEMPT_DURATION_SECONDS, ATTEMPTS_TOTAL, PUBLISH_TO_RECEIVER_SECONDS};
 use crate::send::{GRACE, send};
@@ -31,7 +31,6 @@ pub(crate) struct Outfit {
     pub(crate) node: NodeId,
     pub(crate) replica: Replica,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) links: Links,
     pub(crate) attempt_timeout: Duration,
 }
 
@@ -39,6 +38,8 @@ pub(crate) struct Outfit {
 pub(crate) struct Job {
     pub(crate) queue: QueueKey,
     pub(crate) due: DueDelivery,
+    /// Its destination, ready to send, or what is wrong with it.
+    pub(crate) link: Result<Arc<dyn Link>, Vec<Invalid>>,
     pub(crate) epoch: Epoch,
     /// The state's time as the owner saw it when it decided.
     pub(crate) decided: Timestamp,
@@ -87,15 +88,9 @@ pub(crate) async fn make(outfit: &Outfit, job: Job, ticket: Ticket) -> Option<At
 type Prepared<'a> = (Arc<dyn Link>, Dispatch<'a>);
 
 fn prepare<'a>(outfit: &Outfit, job: &'a Job) -> Result<Prepared<'a>, Box<Reply>> {
-    let DueDelivery {
-        delivery,
-        event,
-        destination,
-    } = &job.due;
-    let link = outfit
-        .links
-        .open(job.queue, destination)
-        .map_err(|invalid| Box::new(Reply::unopened(&invalid)))?;
+    let DueDelivery { delivery, event, .. } = &job.due;
+    let link = job.link.as_ref();
+    let link = link.map_err(|invalid| Box::new(Reply::unopened(invalid)))?;
     let body = link
         .encode(event)
         .map_err(|fault| Box::new(Reply::failed(fault, "the event could not be put into a request")))?;
@@ -112,7 +107,7 @@ fn prepare<'a>(outfit: &Outfit, job: &'a Job) -> Result<Prepared<'a>, Box<Reply>
         created: event.accepted,
         now: outfit.clock.wall(),
     };
-    Ok((link, dispatch))
+    Ok((Arc::clone(link), dispatch))
 }
 
 fn conclude(outfit: &Outfit, job: &Job, start: Timestamp, took: Span, reply: Reply) -> Attempt {

@@ -50,7 +50,8 @@ pub(crate) fn look(
         | DeliveryState::Delivered { .. }
         | DeliveryState::Dead { .. }
         | DeliveryState::Expired { .. }
-        | DeliveryState::Discarded { .. } => Ok(Found::Gone),
+        | DeliveryState::Discarded { .. }
+        | DeliveryState::Cancelled { .. } => Ok(Found::Gone),
     }
 }
 

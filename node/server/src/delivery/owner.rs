@@ -16,12 +16,13 @@ use pushrail_raft::replica::Replica;
 use pushrail_raft::status::Work;
 use pushrail_raft::view::View;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::delivery::attempt::Job;
 use crate::delivery::event::Event;
 use crate::delivery::launch::Launcher;
 use crate::delivery::line::Row;
+use crate::delivery::links::{Links, Opened};
 use crate::delivery::look::{Found, look};
 use crate::delivery::owned::Owned;
 use crate::delivery::queue::{Queue, Step};
@@ -37,6 +38,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// The loop's state.
 pub(crate) struct Owner {
     launcher: Launcher,
+    links: Links,
     hints: HintStream,
     events: UnboundedReceiver<Event>,
     queue: Queue,
@@ -58,12 +60,18 @@ enum Left {
 }
 
 impl Owner {
-    pub(crate) fn new(launcher: Launcher, events: UnboundedReceiver<Event>, queue: Queue) -> Self {
+    pub(crate) fn new(
+        launcher: Launcher,
+        links: Links,
+        events: UnboundedReceiver<Event>,
+        queue: Queue,
+    ) -> Self {
         Self {
             // Order: it listens before it looks for the first time, so that nothing falls between.
             hints: launcher.outfit.replica.hints(),
             owned: Owned::new(launcher.outfit.node),
             launcher,
+            links,
             events,
             queue,
             rest_at: None,
@@ -205,11 +213,23 @@ impl Owner {
         }
         match look(view, self.launcher.outfit.node, queue, row, now)? {
             Found::Due(due, epoch) => {
+                let link = match self.links.open(view, queue, &due.destination, now)? {
+                    Opened::Ready(link) => Ok(link),
+                    Opened::Invalid(invalid) => Err(invalid),
+                    Opened::Locked(locked) => {
+                        error!(tenant = %queue.tenant, destination = %due.destination.id, error = %locked,
+                            "credential cannot be read here, its deliveries wait");
+                        // It rests until the destination changes, or this node starts with the key.
+                        self.queue.hold(queue, row);
+                        return Ok(());
+                    }
+                };
                 let concurrency = usize::try_from(due.destination.spec.concurrency.max(1)).unwrap_or(1);
                 self.queue.started(queue, row, concurrency, now);
                 let job = Job {
                     queue,
                     due: *due,
+                    link,
                     epoch,
                     decided: now,
                 };

@@ -370,6 +370,10 @@ mod tests {
             created: Timestamp::ZERO,
             request_id: String::new(),
             state_request_id: String::new(),
+            update_request_id: String::new(),
+            rotate_request_id: String::new(),
+            credential_revision: 0,
+            previous: Vec::new(),
         };
         let now = Timestamp::ZERO.plus(secs(200));
 

@@ -2,6 +2,7 @@
 
 use pushrail_machine::query::{config, jobs};
 use pushrail_machine::store::{Read, StoreError};
+use pushrail_model::change::Actor;
 use pushrail_model::command::{CancelJob, Command, DiscardDeadLetters, StartJob, StartReplay};
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::{JobNo, TenantId};
@@ -46,12 +47,14 @@ impl Door {
         tenant: TenantId,
         deliveries: Vec<DeliveryKey>,
         request_id: String,
+        actor: Actor,
     ) -> Result<(Vec<ReplayAnswer>, Token), Refusal> {
         let count = deliveries.len();
         let command = Command::StartReplay(StartReplay {
             tenant,
             request_id,
             deliveries,
+            actor: Some(actor),
         });
         let proposed = self.carry_out(command, call_deadline()).await?;
         let Response::Replay(answers) = proposed.response else {

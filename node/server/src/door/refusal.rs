@@ -87,6 +87,12 @@ pub(crate) enum Refusal {
     LimitReached { what: String, limit: u64 },
     /// The object has changed in between.
     VersionMoved { present: u64 },
+    /// What still has something in it is not removed.
+    NotEmpty { sort: String, id: String, holds: String },
+    /// It was carried out, and its object has been removed since.
+    Removed { what: &'static str },
+    /// This node has not got the key by which a credential is sealed, or it does not fit.
+    Locked { why: String },
     /// The cluster stands already, with other members.
     ClusterExists,
     /// Members of a cluster to form are not there, or not what they should be.
@@ -147,7 +153,8 @@ impl Refusal {
             | Response::Discards(_)
             | Response::Job { .. }
             | Response::Shards(_)
-            | Response::Swept { .. } => Self::Unknown {
+            | Response::Swept { .. }
+            | Response::Advanced { .. } => Self::Unknown {
                 why: "the state's answer does not belong to the question".to_owned(),
             },
         }
@@ -175,6 +182,11 @@ impl From<&Rejection> for Refusal {
             Rejection::LimitReached { what, limit } => Self::LimitReached {
                 what: what.clone(),
                 limit: *limit,
+            },
+            Rejection::NotEmpty { kind, id, holds } => Self::NotEmpty {
+                sort: kind.clone(),
+                id: id.clone(),
+                holds: holds.clone(),
             },
             Rejection::VersionMoved { present } => Self::VersionMoved { present: *present },
             Rejection::AlreadyInitialised => Self::ClusterExists,

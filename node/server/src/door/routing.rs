@@ -114,6 +114,7 @@ mod tests {
             version: 1,
             created: Timestamp::ZERO,
             request_id: String::new(),
+            update_request_id: String::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use pushrail_adapters::shown::ShownRequest;
 use pushrail_adapters::{registry, rules};
 use pushrail_machine::query::config;
 use pushrail_machine::store::Read;
-use pushrail_model::destination::Destination;
+use pushrail_model::destination::{Destination, DestinationSpec};
 use pushrail_model::ids::{AttemptNumber, DeliveryId, DestinationId, EventId, EventSeq, TenantId};
 use pushrail_model::outcome::Outcome;
 use pushrail_model::shard::Partition;
@@ -92,7 +92,8 @@ impl Door {
         let now = self.trials().clock.wall();
         let event_id = format!("{ID_PREFIX}{:032x}", rand::random::<u128>());
         let body = body(&tenant, &destination, now);
-        let (request, reply, took) = self.sent(&destination, &event_id, body, now).await;
+        let plain = self.unlock(&tenant, &destination)?;
+        let (request, reply, took) = self.sent(plain, &event_id, body, now).await;
         let outcome = match registry::adapter(&destination.spec.kind) {
             Some(adapter) => rules::classify(adapter.spec(), &reply),
             None => Outcome::Failed(rules::unknown_kind()),
@@ -109,12 +110,12 @@ impl Door {
 
     async fn sent(
         &self,
-        destination: &Destination,
+        (spec, previous): (DestinationSpec, Vec<Bytes>),
         event_id: &str,
         body: Bytes,
         now: Timestamp,
     ) -> (Option<ShownRequest>, Reply, Span) {
-        let link = match registry::open(&destination.spec, self.net()) {
+        let link = match registry::open_with(&spec, &previous, self.net()) {
             Ok(link) => link,
             Err(invalid) => return (None, Reply::unopened(&invalid), Span::ZERO),
         };

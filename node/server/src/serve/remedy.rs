@@ -33,6 +33,10 @@ pub(super) fn remedy(error: &ServeError) -> String {
         ServeError::Replica(StartError::Core(_)) => {
             "the lines of the log before this one say what it met".to_owned()
         }
+        ServeError::Keyring(_) => {
+            "let credentials.keys_file name a file with one ID:KEY a line, readable for the user that runs the node"
+                .to_owned()
+        }
         ServeError::Egress(_) => {
             "let the file hold what it must, readable for the user that runs the node, or name another".to_owned()
         }

@@ -147,6 +147,7 @@ impl World {
             description: String::new(),
             request_id: "t".to_owned(),
             retention: Default::default(),
+            actor: None,
         });
         replica.propose(tenant).await.unwrap();
         let destination = Command::PutDestination(PutDestination {
@@ -161,6 +162,7 @@ impl World {
                 description: String::new(),
             },
             request_id: "d".to_owned(),
+            actor: None,
         });
         let proposed = replica.propose(destination).await.unwrap();
         replica.await_applied(proposed.index, SOON).await.unwrap();
@@ -213,6 +215,7 @@ impl World {
             destination: destination_id(),
             wanted,
             request_id: request.to_owned(),
+            actor: None,
         });
         self.running.replica().propose(command).await.unwrap().index
     }

@@ -17,6 +17,7 @@ use pushrail_model::verdict::{DeathReason, Verdict};
 use pushrail_raft::view::Freshness;
 
 use crate::door::refusal::{Refusal, Wrong};
+use crate::keyring;
 
 /// How fresh a read must be.
 pub(super) fn freshness(consistency: Option<&v1::Consistency>) -> Result<Freshness, Refusal> {
@@ -115,6 +116,7 @@ pub(super) fn destination(
         DestinationState::Active => (v1::DestinationState::Active, String::new()),
         DestinationState::Paused => (v1::DestinationState::Paused, String::new()),
         DestinationState::Disabled { why } => (v1::DestinationState::Disabled, why.clone()),
+        DestinationState::Removed { .. } => (v1::DestinationState::Removed, String::new()),
     };
     v1::Destination {
         tenant: tenant.to_string(),
@@ -138,6 +140,21 @@ pub(super) fn destination(
         }),
         shard: u32::from(destination.shard.number()),
         owner_node: owner.map_or(0, |owner| owner.0),
+        credential_key: keyring::key_of(&destination.spec.credential)
+            .unwrap_or_default()
+            .to_owned(),
+        credential_overlap_until: destination
+            .previous
+            .iter()
+            .map(|previous| previous.until)
+            .max()
+            .and_then(moment),
+        removed_by: match &destination.state {
+            DestinationState::Removed { by, .. } => by.clone(),
+            DestinationState::Active | DestinationState::Paused | DestinationState::Disabled { .. } => {
+                String::new()
+            }
+        },
     }
 }
 
@@ -191,6 +208,7 @@ pub(super) fn delivery(id: DeliveryId, destination: &str, delivery: &Delivery) -
             (v1::DeliveryState::Expired, None, Some(at), Some(reason))
         }
         DeliveryState::Discarded { at } => (v1::DeliveryState::Discarded, None, Some(at), None),
+        DeliveryState::Cancelled { at } => (v1::DeliveryState::Cancelled, None, Some(at), None),
     };
     v1::Delivery {
         delivery: id.to_string(),

@@ -16,6 +16,7 @@ use pushrail_api::v1::{
 };
 use pushrail_machine::query::{config, dead_letters, delivery};
 use pushrail_machine::store::{Read, StoreError};
+use pushrail_model::change::Actor;
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::{DeliveryId, DestinationId, TenantId};
 use pushrail_model::limits;
@@ -28,7 +29,7 @@ use tonic::{Request, Response, Status};
 use crate::door::refusal::{Refusal, Sort, Wrong};
 use crate::door::settings::checks::Checks;
 use crate::services::page::{Wanted, gather};
-use crate::services::{convert, filter, service, status};
+use crate::services::{caller, convert, filter, service, status};
 
 /// Bytes of a dead letter in an answer, roughly: its detail may be as long.
 const ROW_BYTES: usize = 1536;
@@ -54,7 +55,8 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<ReplayDeadLettersRequest>,
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
-        self.replayed(request.into_inner())
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        self.replayed(request.into_inner(), actor)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -185,6 +187,7 @@ impl DeadLetters {
     async fn replayed(
         &self,
         request: ReplayDeadLettersRequest,
+        actor: Actor,
     ) -> Result<ReplayDeadLettersResponse, Refusal> {
         let mut checks = Checks::default();
         let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
@@ -199,7 +202,7 @@ impl DeadLetters {
 
         // What this tenant never had is answered here; the state is asked about the rest.
         let known: Vec<DeliveryKey> = keys.iter().flatten().copied().collect();
-        let (answers, token) = self.door.start_replay(tenant, known, request_id).await?;
+        let (answers, token) = self.door.start_replay(tenant, known, request_id, actor).await?;
         let mut answers = answers.into_iter();
         let results = request
             .deliveries

@@ -107,6 +107,7 @@ fn standing(number: i32) -> Result<Option<Standing>, Refusal> {
         v1::DeliveryState::Dead => Some(Standing::Dead),
         v1::DeliveryState::Expired => Some(Standing::Expired),
         v1::DeliveryState::Discarded => Some(Standing::Discarded),
+        v1::DeliveryState::Cancelled => Some(Standing::Cancelled),
     })
 }
 

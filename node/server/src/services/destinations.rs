@@ -1,32 +1,36 @@
 //! `pushrail.v1.Destinations`. A credential leaves the node once: in the answer to the request that made it.
 
+mod policy;
+
 use pushrail_api::v1::destinations_server;
 use pushrail_api::v1::{
-    self, CreateDestinationRequest, CreateDestinationResponse, Destination, GetDestinationRequest,
-    GetDestinationResponse, ListDestinationsRequest, ListDestinationsResponse, PauseDestinationRequest,
-    PauseDestinationResponse, ResumeDestinationRequest, ResumeDestinationResponse, TestDestinationRequest,
-    TestDestinationResponse, retry_policy,
+    CreateDestinationRequest, CreateDestinationResponse, DeleteDestinationRequest, DeleteDestinationResponse,
+    Destination, GetDestinationRequest, GetDestinationResponse, ListDestinationsRequest,
+    ListDestinationsResponse, PauseDestinationRequest, PauseDestinationResponse, ResumeDestinationRequest,
+    ResumeDestinationResponse, RotateCredentialRequest, RotateCredentialResponse, TestDestinationRequest,
+    TestDestinationResponse, UpdateDestinationRequest, UpdateDestinationResponse,
 };
 use pushrail_machine::query::{assignment, config, counts};
 use pushrail_machine::store::{Read, StoreError};
+use pushrail_model::change::Actor;
 use pushrail_model::command::WantedState;
 use pushrail_model::destination;
 use pushrail_model::ids::{DestinationId, TenantId};
-use pushrail_model::retry::{RetryPolicy, Waits};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
-use pushrail_model::time::Span;
 use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort, Wrong, done_but};
-use crate::door::settings::DestinationWish;
+use crate::door::settings::Removal;
+use crate::door::settings::destinations::{DestinationPatch, DestinationWish, RotationWish};
+use crate::services::destinations::policy::policy;
 use crate::services::page::{Wanted, cut};
-use crate::services::{convert, destination_test, service, status};
+use crate::services::{caller, convert, destination_test, service, status};
 
 service!(
-    /// Makes, finds, pauses and resumes destinations.
+    /// Makes, finds, changes, pauses, resumes and removes destinations, and rotates their credentials.
     Destinations
 );
 
@@ -36,22 +40,19 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<CreateDestinationRequest>,
     ) -> Result<Response<CreateDestinationResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
-        let (made, token) = self
-            .door
-            .create_destination(wish(request))
-            .await
-            .map_err(status::write)?;
-        let credential = String::from_utf8_lossy(&made.spec.credential).into_owned();
+        let made = self.door.create_destination(wish(request, actor)).await;
+        let made = made.map_err(status::write)?;
         let destination = self
-            .as_it_stands(&tenant, made, token)
+            .as_it_stands(&tenant, made.destination, made.token)
             .await
             .map_err(status::write)?;
         Ok(Response::new(CreateDestinationResponse {
             destination: Some(destination),
-            credential,
-            token: token.to_string(),
+            credential: String::from_utf8_lossy(&made.credential).into_owned(),
+            token: made.token.to_string(),
         }))
     }
 
@@ -79,12 +80,14 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<PauseDestinationRequest>,
     ) -> Result<Response<PauseDestinationResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let paused = self.door.set_state(
             &request.tenant,
             &request.destination,
             WantedState::Paused,
             request.request_id,
+            actor,
         );
         let (stands, token) = paused.await.map_err(status::write)?;
         let destination = self
@@ -101,12 +104,14 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<ResumeDestinationRequest>,
     ) -> Result<Response<ResumeDestinationResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let resumed = self.door.set_state(
             &request.tenant,
             &request.destination,
             WantedState::Active,
             request.request_id,
+            actor,
         );
         let (stands, token) = resumed.await.map_err(status::write)?;
         let destination = self
@@ -127,6 +132,99 @@ impl destinations_server::Destinations for Destinations {
             .await
             .map(Response::new)
             .map_err(status::write)
+    }
+
+    async fn update(
+        &self,
+        request: Request<UpdateDestinationRequest>,
+    ) -> Result<Response<UpdateDestinationResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let tenant = request.tenant.clone();
+        let mut wrong = Vec::new();
+        let retry = request.retry.as_ref();
+        let patch = DestinationPatch {
+            tenant: request.tenant,
+            destination: request.destination,
+            version: request.version,
+            settings: request.settings,
+            retry: retry.map(|asked| policy(Some(asked), &mut wrong)),
+            concurrency: request.concurrency,
+            description: request.description,
+            request_id: request.request_id,
+            actor,
+            wrong,
+        };
+        let updated = self.door.update_destination(patch).await;
+        let (stands, token) = updated.map_err(status::write)?;
+        let destination = self
+            .as_it_stands(&tenant, stands, token)
+            .await
+            .map_err(status::write)?;
+        Ok(Response::new(UpdateDestinationResponse {
+            destination: Some(destination),
+            token: token.to_string(),
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteDestinationRequest>,
+    ) -> Result<Response<DeleteDestinationResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let removal = Removal {
+            tenant: request.tenant,
+            object: request.destination,
+            version: request.version,
+            request_id: request.request_id,
+            actor,
+        };
+        let token = self
+            .door
+            .delete_destination(removal)
+            .await
+            .map_err(status::write)?;
+        Ok(Response::new(DeleteDestinationResponse {
+            token: token.to_string(),
+        }))
+    }
+
+    async fn rotate_credential(
+        &self,
+        request: Request<RotateCredentialRequest>,
+    ) -> Result<Response<RotateCredentialResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let tenant = request.tenant.clone();
+        let mut wrong = Vec::new();
+        let overlap = request.overlap.as_ref().and_then(|overlap| {
+            let span = convert::span_of(overlap);
+            if span.is_none() {
+                wrong.push(Wrong::new("overlap", "below zero"));
+            }
+            span
+        });
+        let wish = RotationWish {
+            tenant: request.tenant,
+            destination: request.destination,
+            credential: request.credential,
+            overlap,
+            version: request.version,
+            request_id: request.request_id,
+            actor,
+            wrong,
+        };
+        let rotated = self.door.rotate_credential(wish).await.map_err(status::write)?;
+        let destination = self
+            .as_it_stands(&tenant, rotated.destination, rotated.token)
+            .await
+            .map_err(status::write)?;
+        Ok(Response::new(RotateCredentialResponse {
+            destination: Some(destination),
+            credential: String::from_utf8_lossy(&rotated.credential).into_owned(),
+            token: rotated.token.to_string(),
+        }))
     }
 }
 
@@ -205,7 +303,7 @@ fn message(
     Ok(convert::destination(&tenant.id, destination, counts, owner))
 }
 
-fn wish(request: CreateDestinationRequest) -> DestinationWish {
+fn wish(request: CreateDestinationRequest, actor: Actor) -> DestinationWish {
     let mut wrong = Vec::new();
     let retry = policy(request.retry.as_ref(), &mut wrong);
     DestinationWish {
@@ -218,117 +316,14 @@ fn wish(request: CreateDestinationRequest) -> DestinationWish {
         concurrency: request.concurrency,
         description: request.description,
         request_id: request.request_id,
+        actor,
         wrong,
-    }
-}
-
-/// The policy asked for; what is absent takes its default.
-fn policy(asked: Option<&v1::RetryPolicy>, wrong: &mut Vec<Wrong>) -> RetryPolicy {
-    let RetryPolicy {
-        waits: default_waits,
-        window,
-        floor,
-    } = RetryPolicy::default();
-    let Some(asked) = asked else {
-        return RetryPolicy::default();
-    };
-    let mut span = |field: &str, asked: Option<&prost_types::Duration>, default: Span| {
-        let Some(asked) = asked else { return default };
-        convert::span_of(asked).unwrap_or_else(|| {
-            wrong.push(Wrong::new(field, "below zero"));
-            default
-        })
-    };
-    let waits = match (&asked.waits, default_waits) {
-        (Some(retry_policy::Waits::Explicit(explicit)), _) => {
-            let waits = explicit.waits.iter();
-            Waits::Explicit(
-                waits
-                    .map(|wait| span("retry.explicit.waits", Some(wait), Span::ZERO))
-                    .collect(),
-            )
-        }
-        (
-            Some(retry_policy::Waits::Exponential(asked)),
-            Waits::Exponential {
-                first,
-                factor,
-                cap,
-                retries,
-            },
-        ) => Waits::Exponential {
-            first: span("retry.exponential.first", asked.first.as_ref(), first),
-            factor: if asked.factor == 0 { factor } else { asked.factor },
-            cap: span("retry.exponential.cap", asked.cap.as_ref(), cap),
-            retries: asked.retries.unwrap_or(retries),
-        },
-        (_, default) => default,
-    };
-    RetryPolicy {
-        waits,
-        window: span("retry.window", asked.window.as_ref(), window),
-        floor: span("retry.floor", asked.floor.as_ref(), floor),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn seconds(seconds: i64) -> prost_types::Duration {
-        prost_types::Duration { seconds, nanos: 0 }
-    }
-
-    #[test]
-    fn what_a_policy_leaves_out_takes_its_default() {
-        let mut wrong = Vec::new();
-        let asked = v1::RetryPolicy {
-            waits: Some(retry_policy::Waits::Exponential(v1::ExponentialWaits {
-                first: Some(seconds(2)),
-                retries: Some(0),
-                ..v1::ExponentialWaits::default()
-            })),
-            window: None,
-            floor: Some(seconds(0)),
-        };
-
-        let policy = policy(Some(&asked), &mut wrong);
-
-        assert_eq!(
-            policy,
-            RetryPolicy {
-                waits: Waits::Exponential {
-                    first: Span::from_secs(2),
-                    factor: 4,
-                    cap: Span(6 * Span::HOUR.0),
-                    retries: 0
-                },
-                window: Span::DAY,
-                floor: Span::ZERO,
-            }
-        );
-        assert_eq!(wrong, []);
-        assert_eq!(super::policy(None, &mut wrong), RetryPolicy::default());
-    }
-
-    #[test]
-    fn an_explicit_list_is_taken_as_it_is_and_no_wait_is_below_zero() {
-        let mut wrong = Vec::new();
-        let asked = v1::RetryPolicy {
-            waits: Some(retry_policy::Waits::Explicit(v1::ExplicitWaits {
-                waits: vec![seconds(1), seconds(-1)],
-            })),
-            ..v1::RetryPolicy::default()
-        };
-
-        let policy = policy(Some(&asked), &mut wrong);
-
-        assert_eq!(
-            policy.waits,
-            Waits::Explicit(vec![Span::from_secs(1), Span::ZERO])
-        );
-        assert_eq!(wrong, [Wrong::new("retry.explicit.waits", "below zero")]);
-    }
 
     #[test]
     fn a_credential_is_never_in_a_destination() {
@@ -340,17 +335,21 @@ mod tests {
                 kind: "webhook".to_owned(),
                 settings: "{}".into(),
                 credential: r#"{"secret":"whsec_hidden"}"#.into(),
-                retry: RetryPolicy::default(),
+                retry: pushrail_model::retry::RetryPolicy::default(),
                 concurrency: 1,
                 description: String::new(),
             },
             state: destination::DestinationState::Active,
-            held: Span::ZERO,
+            held: pushrail_model::time::Span::ZERO,
             held_since: None,
             version: 1,
             created: pushrail_model::time::Timestamp::ZERO,
             request_id: String::new(),
             state_request_id: String::new(),
+            update_request_id: String::new(),
+            rotate_request_id: String::new(),
+            credential_revision: 0,
+            previous: Vec::new(),
         };
 
         let shown = convert::destination(&"acme".parse().unwrap(), &destination, Default::default(), None);

@@ -8,6 +8,7 @@ use pushrail_machine::query::{self, assignment, config, counts, event};
 use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{EventId, TenantId};
+use pushrail_model::route::Route;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::time::Timestamp;
@@ -92,6 +93,21 @@ fn not_found(id: EventId) -> Refusal {
     }
 }
 
+/// The routes that decided about an event, as they were then.
+fn routes(
+    view: &dyn Read,
+    tenant: &Tenant,
+    event: &pushrail_model::event::Event,
+) -> Result<Vec<Route>, StoreError> {
+    let mut routes = config::routes(view, tenant)?;
+    for decision in &event.new.decisions {
+        if !routes.iter().any(|route| route.number == decision.route) {
+            routes.extend(config::former_route(view, tenant, decision.route)?);
+        }
+    }
+    Ok(routes)
+}
+
 /// All that a story is told from, read from one view.
 fn material(
     view: &dyn Read,
@@ -111,7 +127,7 @@ fn material(
         .map(|one| place(view, tenant, &one.destination))
         .collect::<Result<Vec<_>, StoreError>>()?;
     Ok(Some(Material {
-        routes: config::routes(view, tenant)?,
+        routes: routes(view, tenant, &explained.event)?,
         now: query::clock(view)?.max(state_now),
         explained,
         places,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use pushrail_api::v1::attempts_server::AttemptsServer;
+use pushrail_api::v1::changes_server::ChangesServer;
 use pushrail_api::v1::cluster_server::ClusterServer;
 use pushrail_api::v1::dead_letters_server::DeadLettersServer;
 use pushrail_api::v1::deliveries_server::DeliveriesServer;
@@ -21,7 +22,8 @@ use tracing::{info, warn};
 
 use crate::readiness::Readiness;
 use crate::services::{
-    attempts, cluster, dead_letters, deliveries, destinations, events, kinds, publisher, routes, tenants,
+    attempts, changes, cluster, dead_letters, deliveries, destinations, events, kinds, publisher, routes,
+    tenants,
 };
 
 /// How often readiness is looked at: well within a lease.
@@ -37,7 +39,7 @@ enum Needs {
 }
 
 /// Every service's name, as health knows it; the empty one is the whole node.
-const SERVICES: [(&str, Needs); 11] = [
+const SERVICES: [(&str, Needs); 12] = [
     ("", Needs::Quorum),
     (PublisherServer::<publisher::Publisher>::NAME, Needs::Quorum),
     (TenantsServer::<tenants::Tenants>::NAME, Needs::Quorum),
@@ -53,6 +55,7 @@ const SERVICES: [(&str, Needs); 11] = [
     (EventsServer::<events::Events>::NAME, Needs::Node),
     (AttemptsServer::<attempts::Attempts>::NAME, Needs::Node),
     (DeliveriesServer::<deliveries::Deliveries>::NAME, Needs::Node),
+    (ChangesServer::<changes::Changes>::NAME, Needs::Node),
     (KindsServer::<kinds::Kinds>::NAME, Needs::Node),
     // Without it no cluster could be formed, and nobody could ask what is wrong.
     (ClusterServer::<cluster::Cluster>::NAME, Needs::Node),

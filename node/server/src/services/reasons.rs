@@ -86,6 +86,18 @@ reasons! {
     VERSION_MOVED, Aborted,
         "The object has changed since the version that was given.",
         "Read it again and decide anew.";
+    /// What still has something in it is not removed.
+    NOT_EMPTY, FailedPrecondition,
+        "The tenant still has destinations or routes.",
+        "Remove them first.";
+    /// It was carried out, and its object has been removed since.
+    REMOVED_SINCE, NotFound,
+        "A repeat of a request that was carried out, and whose object has been removed since.",
+        "Nothing; to make it again, use another request id.";
+    /// A credential cannot be read here.
+    CREDENTIAL_LOCKED, Unavailable,
+        "This node has not got the key by which a credential is sealed, or another one under its id.",
+        "Ask another node; give this one the key (credentials.keys_file).";
     /// The cluster stands already, with other members.
     CLUSTER_EXISTS, FailedPrecondition,
         "The cluster has been formed already, with other members.",

@@ -2,8 +2,8 @@
 
 use pushrail_api::v1::routes_server;
 use pushrail_api::v1::{
-    CreateRouteRequest, CreateRouteResponse, GetRouteRequest, GetRouteResponse, ListRoutesRequest,
-    ListRoutesResponse, Route,
+    CreateRouteRequest, CreateRouteResponse, DeleteRouteRequest, DeleteRouteResponse, GetRouteRequest,
+    GetRouteResponse, ListRoutesRequest, ListRoutesResponse, Route, UpdateRouteRequest, UpdateRouteResponse,
 };
 use pushrail_machine::query::config;
 use pushrail_model::ids::{RouteId, TenantId};
@@ -11,12 +11,13 @@ use pushrail_model::route;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort};
-use crate::door::settings::RouteWish;
+use crate::door::settings::Removal;
+use crate::door::settings::routes::{RoutePatch, RouteWish};
 use crate::services::page::{Wanted, cut};
-use crate::services::{convert, service, status};
+use crate::services::{caller, convert, service, status};
 
 service!(
-    /// Makes and finds routes.
+    /// Makes, finds, changes and removes routes.
     Routes
 );
 
@@ -26,6 +27,7 @@ impl routes_server::Routes for Routes {
         &self,
         request: Request<CreateRouteRequest>,
     ) -> Result<Response<CreateRouteResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
         let wish = RouteWish {
@@ -34,6 +36,7 @@ impl routes_server::Routes for Routes {
             pattern: request.pattern,
             destination: request.destination,
             request_id: request.request_id,
+            actor,
         };
         let (made, token) = self.door.create_route(wish).await.map_err(status::write)?;
         Ok(Response::new(CreateRouteResponse {
@@ -57,6 +60,48 @@ impl routes_server::Routes for Routes {
             .await
             .map(Response::new)
             .map_err(status::read)
+    }
+
+    async fn update(
+        &self,
+        request: Request<UpdateRouteRequest>,
+    ) -> Result<Response<UpdateRouteResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let tenant = request.tenant.clone();
+        let patch = RoutePatch {
+            tenant: request.tenant,
+            route: request.route,
+            version: request.version,
+            pattern: request.pattern,
+            destination: request.destination,
+            request_id: request.request_id,
+            actor,
+        };
+        let (stands, token) = self.door.update_route(patch).await.map_err(status::write)?;
+        Ok(Response::new(UpdateRouteResponse {
+            route: Some(message(&tenant, &stands)),
+            token: token.to_string(),
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRouteRequest>,
+    ) -> Result<Response<DeleteRouteResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let removal = Removal {
+            tenant: request.tenant,
+            object: request.route,
+            version: request.version,
+            request_id: request.request_id,
+            actor,
+        };
+        let token = self.door.delete_route(removal).await.map_err(status::write)?;
+        Ok(Response::new(DeleteRouteResponse {
+            token: token.to_string(),
+        }))
     }
 }
 

@@ -39,9 +39,10 @@ fn status(refusal: &Refusal, call: Call) -> Status {
     let mut metadata: HashMap<String, String> = HashMap::new();
     if call == Call::Write {
         let accepted = match refusal {
-            Refusal::Unknown { .. } | Refusal::Stands { .. } | Refusal::FencePending { .. } => {
-                Accepted::Unknown
-            }
+            Refusal::Unknown { .. }
+            | Refusal::Stands { .. }
+            | Refusal::Removed { .. }
+            | Refusal::FencePending { .. } => Accepted::Unknown,
             Refusal::Invalid(_)
             | Refusal::PageToken
             | Refusal::NotFound { .. }
@@ -49,6 +50,8 @@ fn status(refusal: &Refusal, call: Call) -> Status {
             | Refusal::KeyConflict { .. }
             | Refusal::LimitReached { .. }
             | Refusal::VersionMoved { .. }
+            | Refusal::NotEmpty { .. }
+            | Refusal::Locked { .. }
             | Refusal::ClusterExists
             | Refusal::MembersUnfit(_)
             | Refusal::NotFormed
@@ -85,6 +88,9 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
         Refusal::KeyConflict { .. } => reasons::IDEMPOTENCY_KEY_CONFLICT,
         Refusal::LimitReached { .. } => reasons::LIMIT_REACHED,
         Refusal::VersionMoved { .. } => reasons::VERSION_MOVED,
+        Refusal::NotEmpty { .. } => reasons::NOT_EMPTY,
+        Refusal::Removed { .. } => reasons::REMOVED_SINCE,
+        Refusal::Locked { .. } => reasons::CREDENTIAL_LOCKED,
         Refusal::ClusterExists => reasons::CLUSTER_EXISTS,
         Refusal::MembersUnfit(_) => reasons::MEMBERS_UNFIT,
         Refusal::NotFormed => reasons::CLUSTER_NOT_FORMED,
@@ -115,6 +121,13 @@ fn words(refusal: &Refusal) -> String {
         }
         Refusal::LimitReached { what, limit } => format!("the limit of {limit} {what} is reached"),
         Refusal::VersionMoved { present } => format!("the object is at version {present} by now"),
+        Refusal::NotEmpty { sort, id, holds } => {
+            format!("{sort} `{id}` still has {holds}: remove them first")
+        }
+        Refusal::Removed { what } => {
+            format!("this very request was carried out before, and its {what} has been removed since")
+        }
+        Refusal::Locked { why } => format!("a credential cannot be read on this node: {why}"),
         Refusal::ClusterExists => "the cluster has been formed already, with other members".to_owned(),
         Refusal::MembersUnfit(unfit) => {
             let each: Vec<String> = unfit.iter().map(ToString::to_string).collect();
@@ -182,6 +195,9 @@ fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<St
             details.add_quota_failure_violation(what, format!("at most {limit}"));
             metadata.insert("limit".to_owned(), limit.to_string());
         }
+        Refusal::NotEmpty { sort, id, holds } => {
+            details.add_precondition_failure_violation("NOT_EMPTY", format!("{sort}/{id}"), holds);
+        }
         Refusal::VersionMoved { present } => {
             metadata.insert("version".to_owned(), present.to_string());
         }
@@ -202,12 +218,13 @@ fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<St
         | Refusal::Stands { .. }
         | Refusal::FencePending { .. }
         | Refusal::Behind { .. }
+        | Refusal::Locked { .. }
         | Refusal::Stopping => {
             details.set_retry_info(Some(RETRY_SOON));
         }
         // The caller is told where to look; what is wrong with this node is for those who run it.
         Refusal::Unreadable { why } => tracing::error!(error = %why, "own state unreadable"),
-        Refusal::ClusterExists => {}
+        Refusal::ClusterExists | Refusal::Removed { .. } => {}
     }
 }
 

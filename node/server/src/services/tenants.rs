@@ -2,8 +2,9 @@
 
 use pushrail_api::v1::tenants_server;
 use pushrail_api::v1::{
-    CreateTenantRequest, CreateTenantResponse, GetTenantRequest, GetTenantResponse, ListTenantsRequest,
-    ListTenantsResponse, Tenant,
+    CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, DeleteTenantResponse, GetTenantRequest,
+    GetTenantResponse, ListTenantsRequest, ListTenantsResponse, Tenant, UpdateTenantRequest,
+    UpdateTenantResponse,
 };
 use pushrail_machine::query::config;
 use pushrail_model::ids::TenantId;
@@ -11,12 +12,13 @@ use pushrail_model::tenant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::Refusal;
-use crate::door::settings::TenantWish;
+use crate::door::settings::Removal;
+use crate::door::settings::tenants::{TenantPatch, TenantWish};
 use crate::services::page::{Wanted, cut};
-use crate::services::{convert, service, status};
+use crate::services::{caller, convert, service, status};
 
 service!(
-    /// Makes and finds tenants.
+    /// Makes, finds, changes and removes tenants.
     Tenants
 );
 
@@ -26,12 +28,14 @@ impl tenants_server::Tenants for Tenants {
         &self,
         request: Request<CreateTenantRequest>,
     ) -> Result<Response<CreateTenantResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let wish = TenantWish {
             tenant: request.tenant,
             description: request.description,
             retention: convert::retention_of(request.retention.as_ref()),
             request_id: request.request_id,
+            actor,
         };
         let (made, token) = self.door.create_tenant(wish).await.map_err(status::write)?;
         Ok(Response::new(CreateTenantResponse {
@@ -55,6 +59,49 @@ impl tenants_server::Tenants for Tenants {
             .await
             .map(Response::new)
             .map_err(status::read)
+    }
+
+    async fn update(
+        &self,
+        request: Request<UpdateTenantRequest>,
+    ) -> Result<Response<UpdateTenantResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let patch = TenantPatch {
+            tenant: request.tenant,
+            version: request.version,
+            description: request.description,
+            retention: request
+                .retention
+                .as_ref()
+                .map(|asked| convert::retention_of(Some(asked))),
+            request_id: request.request_id,
+            actor,
+        };
+        let (stands, token) = self.door.update_tenant(patch).await.map_err(status::write)?;
+        Ok(Response::new(UpdateTenantResponse {
+            tenant: Some(message(&stands)),
+            token: token.to_string(),
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteTenantRequest>,
+    ) -> Result<Response<DeleteTenantResponse>, Status> {
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        let request = request.into_inner();
+        let removal = Removal {
+            tenant: request.tenant,
+            object: String::new(),
+            version: request.version,
+            request_id: request.request_id,
+            actor,
+        };
+        let token = self.door.delete_tenant(removal).await.map_err(status::write)?;
+        Ok(Response::new(DeleteTenantResponse {
+            token: token.to_string(),
+        }))
     }
 }
 

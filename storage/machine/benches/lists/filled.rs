@@ -142,6 +142,7 @@ impl Filled {
             description: String::new(),
             request_id: id("t"),
             retention: Default::default(),
+            actor: None,
         }));
         let partition = Partition::of(&"acme".parse().unwrap());
         for number in 1..=DESTINATIONS {
@@ -151,6 +152,7 @@ impl Filled {
                 id: name.parse().unwrap(),
                 spec: spec(),
                 request_id: name.clone(),
+                actor: None,
             }));
             self.apply(Command::PutRoute(PutRoute {
                 tenant: "acme".parse().unwrap(),
@@ -158,6 +160,7 @@ impl Filled {
                 pattern: format!("hook-{number}.*").parse().unwrap(),
                 destination: name.parse().unwrap(),
                 request_id: name.clone(),
+                actor: None,
             }));
             let shard = ShardId::of(partition, &name.parse().unwrap());
             self.apply(Command::AssignShards(AssignShards {
@@ -273,5 +276,7 @@ fn nobody() -> Tenant {
         next_destination: 1,
         next_route: 1,
         retention: Default::default(),
+        update_request_id: String::new(),
+        removed: None,
     }
 }

@@ -54,7 +54,8 @@ fn accept(
             Some((key, idempotency, kept))
         }
     };
-    let Some(terms) = context.terms(partition, event.tenant)? else {
+    let terms = context.terms(partition, event.tenant)?;
+    let Some(terms) = terms.filter(|terms| !terms.removed) else {
         return Ok(EventAnswer::UnknownTenant);
     };
     let revision = terms.routing_revision;
@@ -104,7 +105,7 @@ fn answer_of_first(kept: &KeptKey, asked: &IdempotencyKey) -> EventAnswer {
     }
 }
 
-/// The chosen destinations with what their deliveries need to know; `None` where one does not exist, stands twice,
+/// The chosen destinations with what their deliveries need to know; `None` where one does not exist any more, stands twice,
 /// or they are more than routes could choose.
 fn lanes(
     context: &mut Context<'_, '_>,
@@ -119,7 +120,7 @@ fn lanes(
         let lane = context.lane(partition, event.tenant, destination)?;
         let twice = lanes.iter().any(|&(other, _)| other == destination);
         match lane {
-            Some(lane) if !twice => lanes.push((destination, lane)),
+            Some(lane) if !twice && !lane.removed => lanes.push((destination, lane)),
             Some(_) | None => return Ok(None),
         }
     }

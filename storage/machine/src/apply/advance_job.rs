@@ -39,7 +39,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &AdvanceJob) -> Res
     }
     if context
         .lane(key.partition, key.tenant, job.destination)?
-        .is_none()
+        .is_none_or(|lane| lane.removed)
     {
         // Its destination went, and its dead letters with it.
         jobs::end(&mut job, JobState::Cancelled, context.now, "");

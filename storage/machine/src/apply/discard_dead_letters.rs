@@ -51,8 +51,9 @@ fn discard(
             Ok(DiscardAnswer::Discarded)
         }
         DeliveryState::Discarded { .. } => Ok(DiscardAnswer::Discarded),
-        DeliveryState::Scheduled { .. } | DeliveryState::Delivered { .. } | DeliveryState::Expired { .. } => {
-            Ok(DiscardAnswer::NotDead)
-        }
+        DeliveryState::Scheduled { .. }
+        | DeliveryState::Delivered { .. }
+        | DeliveryState::Expired { .. }
+        | DeliveryState::Cancelled { .. } => Ok(DiscardAnswer::NotDead),
     }
 }

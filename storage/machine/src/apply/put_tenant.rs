@@ -1,13 +1,15 @@
 //! `PutTenant`: makes a tenant.
 
+use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::PutTenant;
 use pushrail_model::ids::TenantNo;
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 
+use crate::changes;
 use crate::context::Context;
-use crate::keys::{NextTenantKey, TenantNameKey};
+use crate::keys::{NextTenantKey, TenantNameKey, TombstoneKey};
 use crate::reject;
 use crate::store::StoreError;
 use crate::tables;
@@ -19,9 +21,10 @@ const FIRST_VERSION: u64 = 1;
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Result<Response, StoreError> {
     if let Some(tenant) = names::tenant(context.txn, &command.id)? {
+        let changed = !tenant.update_request_id.is_empty();
         let repeated = reject::repeats(&command.request_id, &tenant.request_id)
-            && command.description == tenant.description
-            && command.retention == tenant.retention;
+            && (changed
+                || (command.description == tenant.description && command.retention == tenant.retention));
         return Ok(if repeated {
             Response::Tenant {
                 number: tenant.number,
@@ -29,6 +32,14 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Resu
             }
         } else {
             reject::already_exists("tenant", &command.id)
+        });
+    }
+
+    let buried = tables::get(context.txn, &TombstoneKey::of_tenant(&command.id))?;
+    if let Some(buried) = buried.filter(|buried| reject::repeats(&command.request_id, &buried.made_by)) {
+        return Ok(Response::Tenant {
+            number: TenantNo(buried.number),
+            version: FIRST_VERSION,
         });
     }
 
@@ -53,8 +64,16 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutTenant) -> Resu
         next_destination: 1,
         next_route: 1,
         retention: command.retention,
+        update_request_id: String::new(),
+        removed: None,
     };
     context.put_tenant(partition, &tenant);
+    let deed = Deed {
+        version: FIRST_VERSION,
+        after: changes::tenant(&tenant),
+        ..Deed::new(&tenant.id, "", Fact::TenantCreated)
+    };
+    changes::record(context, command.actor.as_ref(), &command.request_id, deed);
     Ok(Response::Tenant {
         number,
         version: FIRST_VERSION,

@@ -105,12 +105,8 @@ fn next_step(attempt: &Attempt, delivery: &Delivery, epoch: Epoch, lane: Lane, n
         && attempt.epoch == epoch
         && attempt.number.0 == delivery.attempts_made + 1
         && matches!(delivery.state, DeliveryState::Scheduled { .. });
-    let settled = matches!(
-        delivery.state,
-        DeliveryState::Delivered { .. } | DeliveryState::Discarded { .. }
-    );
     match attempt.verdict {
-        Verdict::Settle if this_run && !settled => Step::Settle,
+        Verdict::Settle if this_run && may_settle(delivery.state) => Step::Settle,
         Verdict::Retry {
             after,
             window,
@@ -125,6 +121,16 @@ fn next_step(attempt: &Attempt, delivery: &Delivery, epoch: Epoch, lane: Lane, n
         }
         Verdict::Bury(reason) if next => Step::Bury(reason),
         Verdict::Settle | Verdict::Retry { .. } | Verdict::Bury(_) => Step::Nothing,
+    }
+}
+
+/// A success is true of what waits and of what was given up; what was cancelled stays so.
+fn may_settle(state: DeliveryState) -> bool {
+    match state {
+        DeliveryState::Scheduled { .. } | DeliveryState::Dead { .. } | DeliveryState::Expired { .. } => true,
+        DeliveryState::Delivered { .. }
+        | DeliveryState::Discarded { .. }
+        | DeliveryState::Cancelled { .. } => false,
     }
 }
 
@@ -169,7 +175,7 @@ fn disable_if_told(context: &mut Context<'_, '_>, attempt: &Attempt) -> Result<(
             destination.version += 1;
             context.put_destination(key.partition, key.tenant, &destination);
         }
-        DestinationState::Disabled { .. } => {}
+        DestinationState::Disabled { .. } | DestinationState::Removed { .. } => {}
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! `SetDestinationState`: a person pauses or resumes a destination. While it is held, the windows of its deliveries
 //! stand still.
 
+use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::{SetDestinationState, WantedState};
 use pushrail_model::destination::{Destination, DestinationState};
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
+use crate::changes;
 use crate::context::Context;
 use crate::reject;
 use crate::store::StoreError;
@@ -34,20 +36,26 @@ pub(super) fn handle(
         return Ok(stands(&destination));
     }
 
-    destination.held = match wanted {
-        DestinationState::Active => destination.held_until(context.now),
-        DestinationState::Paused | DestinationState::Disabled { .. } => destination.held,
-    };
-    destination.held_since = match wanted {
-        DestinationState::Active => None,
-        DestinationState::Paused | DestinationState::Disabled { .. } => {
-            destination.held_since.or(Some(context.now))
-        }
+    let before = changes::destination(&destination);
+    (destination.held, destination.held_since) = match command.wanted {
+        WantedState::Active => (destination.held_until(context.now), None),
+        WantedState::Paused => (destination.held, destination.held_since.or(Some(context.now))),
     };
     destination.state = wanted;
     destination.version += 1;
     destination.state_request_id = command.request_id.clone();
     context.put_destination(partition, tenant.number, &destination);
+    let fact = match command.wanted {
+        WantedState::Active => Fact::DestinationResumed,
+        WantedState::Paused => Fact::DestinationPaused,
+    };
+    let deed = Deed {
+        version: destination.version,
+        before,
+        after: changes::destination(&destination),
+        ..Deed::new(&tenant.id, destination.id.as_str(), fact)
+    };
+    changes::record(context, command.actor.as_ref(), &command.request_id, deed);
     Ok(stands(&destination))
 }
 

@@ -1,13 +1,16 @@
 //! `StartReplay`: chosen dead letters run again, in this command. Each gets a run of its own; its attempts so far
 //! stay on record.
 
+use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::StartReplay;
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::ids::{DeliveryId, EventId};
 use pushrail_model::limits;
 use pushrail_model::replay::{Replay, ReplayAnswer};
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
+use crate::changes;
 use crate::context::Context;
 use crate::keys::ReplayKey;
 use crate::lifecycle;
@@ -44,6 +47,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Re
             }
         })
         .collect::<Result<Vec<_>, _>>()?;
+    put_on_record(context, command, &answers)?;
     if named {
         let replay = Replay {
             request_id: command.request_id.clone(),
@@ -55,6 +59,35 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Re
     Ok(Response::Replay(answers))
 }
 
+fn put_on_record(
+    context: &mut Context<'_, '_>,
+    command: &StartReplay,
+    answers: &[ReplayAnswer],
+) -> Result<(), StoreError> {
+    let mut started = Vec::new();
+    for (key, answer) in command.deliveries.iter().zip(answers) {
+        if let (ReplayAnswer::Started, Some(delivery)) = (answer, tables::get(context.txn, key)?) {
+            started.push(DeliveryId {
+                event: EventId {
+                    partition: key.partition,
+                    seq: key.seq,
+                },
+                place: delivery.place,
+            });
+        }
+    }
+    if started.is_empty() {
+        return Ok(());
+    }
+    let deed = Deed {
+        count: u64::try_from(started.len()).unwrap_or(u64::MAX),
+        deliveries: started,
+        ..Deed::new(&command.tenant, "", Fact::DeadLettersReplayed)
+    };
+    changes::record(context, command.actor.as_ref(), &command.request_id, deed);
+    Ok(())
+}
+
 fn run_again(context: &mut Context<'_, '_>, key: &DeliveryKey) -> Result<ReplayAnswer, StoreError> {
     let Some(delivery) = tables::get(context.txn, key)? else {
         return Ok(ReplayAnswer::Unknown);
@@ -62,12 +95,16 @@ fn run_again(context: &mut Context<'_, '_>, key: &DeliveryKey) -> Result<ReplayA
     match delivery.state {
         DeliveryState::Dead { .. } => {
             let lane = context.lane_of_delivery(key)?;
+            if lane.removed {
+                return Ok(ReplayAnswer::NotDead);
+            }
             lifecycle::run_again(context, lane, key, delivery)?;
             Ok(ReplayAnswer::Started)
         }
         DeliveryState::Scheduled { .. }
         | DeliveryState::Delivered { .. }
         | DeliveryState::Expired { .. }
-        | DeliveryState::Discarded { .. } => Ok(ReplayAnswer::NotDead),
+        | DeliveryState::Discarded { .. }
+        | DeliveryState::Cancelled { .. } => Ok(ReplayAnswer::NotDead),
     }
 }

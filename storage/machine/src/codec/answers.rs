@@ -80,6 +80,10 @@ impl Wire for Response {
                     carried: *carried,
                     more: *more,
                 }),
+                Self::Advanced { rows, done } => Kind::Advanced(proto::Advanced {
+                    rows: *rows,
+                    done: *done,
+                }),
                 Self::Rejected(rejection) => Kind::Rejected(rejection.to_wire()),
             }),
         }
@@ -115,6 +119,7 @@ impl Wire for Response {
                 carried: swept.carried,
                 more: swept.more,
             },
+            Kind::Advanced(proto::Advanced { rows, done }) => Self::Advanced { rows, done },
             Kind::Rejected(rejection) => Self::Rejected(Rejection::from_wire(rejection)?),
         })
     }
@@ -181,6 +186,11 @@ impl Wire for Rejection {
                 Self::BatchRetired => Kind::BatchRetired(proto::BatchRetired {}),
                 Self::VersionMoved { present } => Kind::VersionMoved(*present),
                 Self::EpochMoved { present } => Kind::EpochMoved(present.0),
+                Self::NotEmpty { kind, id, holds } => Kind::NotEmpty(proto::NotEmpty {
+                    kind: kind.clone(),
+                    id: id.clone(),
+                    holds: holds.clone(),
+                }),
             }),
         }
     }
@@ -194,6 +204,7 @@ impl Wire for Rejection {
             Kind::LimitReached(proto::LimitReached { what, limit }) => Self::LimitReached { what, limit },
             Kind::BatchRetired(proto::BatchRetired {}) => Self::BatchRetired,
             Kind::VersionMoved(present) => Self::VersionMoved { present },
+            Kind::NotEmpty(proto::NotEmpty { kind, id, holds }) => Self::NotEmpty { kind, id, holds },
             Kind::EpochMoved(epoch) => Self::EpochMoved {
                 present: Epoch(epoch),
             },

@@ -7,6 +7,7 @@ use pushrail_model::command::{
 use pushrail_model::ids::{BatchNumber, BootId, Epoch, NodeId};
 use pushrail_model::shard::ShardId;
 
+use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::tenant::{heard, said};
@@ -70,6 +71,15 @@ fn command_from_wire(kind: proto::command::Command) -> Result<Command, DecodeErr
         Kind::ExpireDeadLetters(message) => Command::ExpireDeadLetters(Wire::from_wire(message)?),
         Kind::DropEvents(message) => Command::DropEvents(Wire::from_wire(message)?),
         Kind::DropCarried(message) => Command::DropCarried(Wire::from_wire(message)?),
+        Kind::UpdateTenant(message) => Command::UpdateTenant(Wire::from_wire(message)?),
+        Kind::UpdateDestination(message) => Command::UpdateDestination(Wire::from_wire(message)?),
+        Kind::UpdateRoute(message) => Command::UpdateRoute(Wire::from_wire(message)?),
+        Kind::RemoveTenant(message) => Command::RemoveTenant(Wire::from_wire(message)?),
+        Kind::RemoveDestination(message) => Command::RemoveDestination(Wire::from_wire(message)?),
+        Kind::RemoveRoute(message) => Command::RemoveRoute(Wire::from_wire(message)?),
+        Kind::RotateCredential(message) => Command::RotateCredential(Wire::from_wire(message)?),
+        Kind::RewrapCredentials(message) => Command::RewrapCredentials(Wire::from_wire(message)?),
+        Kind::CancelDeliveries(message) => Command::CancelDeliveries(Wire::from_wire(message)?),
     })
 }
 
@@ -99,6 +109,15 @@ impl Wire for Command {
                 Self::ExpireDeadLetters(command) => Kind::ExpireDeadLetters(command.to_wire()),
                 Self::DropEvents(command) => Kind::DropEvents(command.to_wire()),
                 Self::DropCarried(command) => Kind::DropCarried(command.to_wire()),
+                Self::UpdateTenant(command) => Kind::UpdateTenant(command.to_wire()),
+                Self::UpdateDestination(command) => Kind::UpdateDestination(command.to_wire()),
+                Self::UpdateRoute(command) => Kind::UpdateRoute(command.to_wire()),
+                Self::RemoveTenant(command) => Kind::RemoveTenant(command.to_wire()),
+                Self::RemoveDestination(command) => Kind::RemoveDestination(command.to_wire()),
+                Self::RemoveRoute(command) => Kind::RemoveRoute(command.to_wire()),
+                Self::RotateCredential(command) => Kind::RotateCredential(command.to_wire()),
+                Self::RewrapCredentials(command) => Kind::RewrapCredentials(command.to_wire()),
+                Self::CancelDeliveries(command) => Kind::CancelDeliveries(command.to_wire()),
             }),
         }
     }
@@ -176,6 +195,7 @@ impl Wire for PutTenant {
             description: self.description.clone(),
             request_id: self.request_id.clone(),
             retention: said(&self.retention),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -185,6 +205,7 @@ impl Wire for PutTenant {
             description: message.description,
             request_id: message.request_id,
             retention: heard(message.retention),
+            actor: actor(message.actor),
         })
     }
 }
@@ -198,6 +219,7 @@ impl Wire for PutDestination {
             id: self.id.to_string(),
             spec: Some(self.spec.to_wire()),
             request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -207,6 +229,7 @@ impl Wire for PutDestination {
             id: parsed(&message.id, "destination id")?,
             spec: required(message.spec, "destination spec")?,
             request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }
@@ -220,6 +243,7 @@ impl Wire for SetDestinationState {
             destination: self.destination.to_string(),
             wanted: self.wanted.to_wire(),
             request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -229,6 +253,7 @@ impl Wire for SetDestinationState {
             destination: parsed(&message.destination, "destination id")?,
             wanted: WantedState::from_wire(message.wanted)?,
             request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }
@@ -243,6 +268,7 @@ impl Wire for PutRoute {
             pattern: self.pattern.to_string(),
             destination: self.destination.to_string(),
             request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -253,6 +279,7 @@ impl Wire for PutRoute {
             pattern: parsed(&message.pattern, "pattern")?,
             destination: parsed(&message.destination, "destination id")?,
             request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }
@@ -265,6 +292,7 @@ impl Wire for StartReplay {
             tenant: self.tenant.to_string(),
             request_id: self.request_id.clone(),
             deliveries: all_to_wire(&self.deliveries),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -273,6 +301,7 @@ impl Wire for StartReplay {
             tenant: parsed(&message.tenant, "tenant id")?,
             request_id: message.request_id,
             deliveries: all_from_wire(message.deliveries)?,
+            actor: actor(message.actor),
         })
     }
 }

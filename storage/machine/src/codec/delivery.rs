@@ -31,6 +31,7 @@ impl Wire for Delivery {
                     reason: reason.to_wire(),
                 }),
                 DeliveryState::Discarded { at } => State::Discarded(proto::Discarded { at: at.0 }),
+                DeliveryState::Cancelled { at } => State::Cancelled(proto::Cancelled { at: at.0 }),
             }),
             run: self.run.0,
             attempts_made: self.attempts_made,
@@ -64,6 +65,9 @@ impl Wire for Delivery {
                 },
                 State::Discarded(discarded) => DeliveryState::Discarded {
                     at: Timestamp(discarded.at),
+                },
+                State::Cancelled(cancelled) => DeliveryState::Cancelled {
+                    at: Timestamp(cancelled.at),
                 },
             },
             run: Run(message.run),

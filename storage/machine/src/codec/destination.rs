@@ -7,7 +7,7 @@ use pushrail_model::time::{Span, Timestamp};
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, parsed, present, required, shard};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, parsed, present, required, shard};
 
 impl Wire for DestinationSpec {
     type Message = proto::DestinationSpec;
@@ -96,6 +96,10 @@ impl Wire for Destination {
                 DestinationState::Disabled { why } => {
                     State::Disabled(proto::DestinationDisabled { why: why.clone() })
                 }
+                DestinationState::Removed { at, by } => State::Removed(proto::DestinationRemoved {
+                    at: at.0,
+                    by: by.clone(),
+                }),
             }),
             held: self.held.0,
             held_since: self.held_since.map(|since| since.0),
@@ -103,6 +107,10 @@ impl Wire for Destination {
             created: self.created.0,
             request_id: self.request_id.clone(),
             state_request_id: self.state_request_id.clone(),
+            update_request_id: self.update_request_id.clone(),
+            rotate_request_id: self.rotate_request_id.clone(),
+            credential_revision: self.credential_revision,
+            previous: all_to_wire(&self.previous),
         }
     }
 
@@ -117,6 +125,10 @@ impl Wire for Destination {
                 State::Active(proto::DestinationActive {}) => DestinationState::Active,
                 State::Paused(proto::DestinationPaused {}) => DestinationState::Paused,
                 State::Disabled(proto::DestinationDisabled { why }) => DestinationState::Disabled { why },
+                State::Removed(proto::DestinationRemoved { at, by }) => DestinationState::Removed {
+                    at: Timestamp(at),
+                    by,
+                },
             },
             held: Span(message.held),
             held_since: message.held_since.map(Timestamp),
@@ -124,6 +136,10 @@ impl Wire for Destination {
             created: Timestamp(message.created),
             request_id: message.request_id,
             state_request_id: message.state_request_id,
+            update_request_id: message.update_request_id,
+            rotate_request_id: message.rotate_request_id,
+            credential_revision: message.credential_revision,
+            previous: all_from_wire(message.previous)?,
         })
     }
 }

@@ -7,15 +7,17 @@ use pushrail_model::event::{Event, NewEvent};
 use pushrail_model::ids::{BatchNumber, BootId, DestinationNo, EventId, EventSeq, TenantNo};
 use pushrail_model::time::Timestamp;
 
+use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, halves, partition, required, whole};
+use crate::codec::wire::{Wire, halves, parsed, partition, required, whole};
 use crate::tables::carried::{Carried, EventCursor};
 use crate::tables::cluster::{Clock, ClusterRow, NextTenant};
 use crate::tables::counts::{CauseCount, CauseCounting, DestinationCounts, ShardCount};
 use crate::tables::doors::DoorHead;
 use crate::tables::idempotency::KeptKey;
 use crate::tables::names::{DestinationPlace, TenantPlace};
+use crate::tables::removed::{Removal, Tombstone};
 
 /// An event's row; its place stands in the key.
 pub(crate) fn encode_event(new: &NewEvent, accepted: Timestamp, stripped: Option<Timestamp>) -> Bytes {
@@ -98,6 +100,54 @@ impl Wire for TenantPlace {
         Ok(Self {
             partition: partition(message.partition)?,
             number: TenantNo(message.number),
+        })
+    }
+}
+
+impl Wire for Tombstone {
+    type Message = proto::Tombstone;
+
+    fn to_wire(&self) -> proto::Tombstone {
+        proto::Tombstone {
+            number: self.number,
+            version: self.version,
+            at: self.at.0,
+            made_by: self.made_by.clone(),
+            removed_by: self.removed_by.clone(),
+        }
+    }
+
+    fn from_wire(message: proto::Tombstone) -> Result<Self, DecodeError> {
+        Ok(Self {
+            number: message.number,
+            version: message.version,
+            at: Timestamp(message.at),
+            made_by: message.made_by,
+            removed_by: message.removed_by,
+        })
+    }
+}
+
+impl Wire for Removal {
+    type Message = proto::Removal;
+
+    fn to_wire(&self) -> proto::Removal {
+        proto::Removal {
+            tenant: self.tenant.to_string(),
+            destination: self.destination.to_string(),
+            request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
+            cancelled: self.cancelled,
+        }
+    }
+
+    fn from_wire(message: proto::Removal) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: parsed(&message.tenant, "tenant id")?,
+            destination: parsed(&message.destination, "destination id")?,
+            request_id: message.request_id,
+            actor: actor(message.actor),
+            cancelled: message.cancelled,
         })
     }
 }

@@ -29,6 +29,8 @@ impl Wire for Tenant {
             next_destination: self.next_destination,
             next_route: self.next_route,
             retention: said(&self.retention),
+            update_request_id: self.update_request_id.clone(),
+            removed: self.removed.map(|at| at.0),
         }
     }
 
@@ -46,6 +48,8 @@ impl Wire for Tenant {
             next_destination: message.next_destination,
             next_route: message.next_route,
             retention: heard(message.retention),
+            update_request_id: message.update_request_id,
+            removed: message.removed.map(Timestamp),
         })
     }
 }
@@ -85,6 +89,7 @@ impl Wire for Route {
             version: self.version,
             created: self.created.0,
             request_id: self.request_id.clone(),
+            update_request_id: self.update_request_id.clone(),
         }
     }
 
@@ -98,6 +103,7 @@ impl Wire for Route {
             version: message.version,
             created: Timestamp(message.created),
             request_id: message.request_id,
+            update_request_id: message.update_request_id,
         })
     }
 }

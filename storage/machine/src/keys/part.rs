@@ -3,7 +3,7 @@
 
 use pushrail_model::ids::{
     AttemptNumber, BatchNumber, BootId, DestinationId, DestinationNo, Epoch, EventSeq, JobNo, NodeId,
-    RouteId, Run, TenantId, TenantNo,
+    RouteId, RouteNo, Run, TenantId, TenantNo,
 };
 use pushrail_model::outcome::Cause;
 use pushrail_model::shard::{Partition, ShardId};
@@ -74,6 +74,7 @@ macro_rules! newtype_parts {
 newtype_parts!(
     TenantNo,
     DestinationNo,
+    RouteNo,
     NodeId,
     BootId,
     BatchNumber,
@@ -115,6 +116,24 @@ macro_rules! name_parts {
 }
 
 name_parts!(TenantId, DestinationId, RouteId, String);
+
+/// A name in the middle of a key: a byte that no name holds ends it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ended(pub(crate) TenantId);
+
+impl Part for Ended {
+    fn write(&self, key: &mut Vec<u8>) {
+        self.0.write(key);
+        key.push(0);
+    }
+
+    fn read(rest: &mut &[u8]) -> Option<Self> {
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        let (mut name, after) = rest.split_at_checked(end)?;
+        *rest = after.get(1..)?;
+        Part::read(&mut name).map(Self)
+    }
+}
 
 impl Part for EventSeq {
     fn write(&self, key: &mut Vec<u8>) {

@@ -3,13 +3,15 @@
 use std::ops::ControlFlow;
 
 use pushrail_model::destination::Destination;
-use pushrail_model::ids::{DestinationId, DestinationNo, RouteId, TenantId, TenantNo};
+use pushrail_model::ids::{DestinationId, DestinationNo, RouteId, RouteNo, TenantId, TenantNo};
 use pushrail_model::limits;
 use pushrail_model::route::Route;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 
-use crate::keys::{DestinationKey, DestinationNameKey, Key, RouteKey, TenantNameKey, prefix};
+use crate::keys::{
+    DestinationKey, DestinationNameKey, FormerRouteKey, Key, RouteKey, TenantKey, TenantNameKey, prefix,
+};
 use crate::query::page::{behind, just_after};
 use crate::store::{KeyRange, Read, StoreError};
 use crate::tables::{self, more, names};
@@ -90,6 +92,48 @@ pub fn route(read: &dyn Read, tenant: &Tenant, id: &RouteId) -> Result<Option<Ro
         id: id.clone(),
     };
     tables::get(read, &key)
+}
+
+/// A route of the tenant's as it was before it was changed or removed, by the number that it had.
+pub fn former_route(read: &dyn Read, tenant: &Tenant, number: RouteNo) -> Result<Option<Route>, StoreError> {
+    let key = FormerRouteKey {
+        partition: Partition::of(&tenant.id),
+        tenant: tenant.number,
+        route: number,
+    };
+    tables::get(read, &key)
+}
+
+/// A destination and where it stands: the whole state's, in the order of their keys.
+pub type Placed = (Partition, TenantNo, Destination);
+
+/// The destinations of all tenants behind the key `after`, those that were removed left out; looks at no more than
+/// `limit` rows. Also the key of the last row looked at, where there may be more.
+pub fn all_destinations(
+    read: &dyn Read,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<(Vec<Placed>, Option<Vec<u8>>), StoreError> {
+    let range = behind(KeyRange::prefix(&[]), after);
+    let rows = tables::rows::<DestinationKey>(read, range, limit)?;
+    let next = rows
+        .last()
+        .filter(|_| rows.len() >= limit)
+        .map(|(key, _)| key.encode());
+    let found = rows
+        .into_iter()
+        .filter(|(_, destination)| !destination.is_removed())
+        .map(|(key, destination)| (key.partition, key.tenant, destination));
+    Ok((found.collect(), next))
+}
+
+/// A tenant by its number inside keys, removed or not.
+pub fn tenant_by_number(
+    read: &dyn Read,
+    partition: Partition,
+    tenant: TenantNo,
+) -> Result<Option<Tenant>, StoreError> {
+    tables::get(read, &TenantKey { partition, tenant })
 }
 
 /// All the tenant's routes, by their ids; at most [`limits::ROUTES_PER_TENANT_MAX`].

@@ -113,7 +113,8 @@ pub fn letter(read: &dyn Read, key: &DeliveryKey) -> Result<Option<DeadLetter>, 
             DeliveryState::Scheduled { .. }
             | DeliveryState::Delivered { .. }
             | DeliveryState::Expired { .. }
-            | DeliveryState::Discarded { .. },
+            | DeliveryState::Discarded { .. }
+            | DeliveryState::Cancelled { .. },
         )
         | None => Ok(None),
     }

@@ -74,6 +74,8 @@ pub enum Standing {
     Expired,
     /// Somebody gave it up.
     Discarded,
+    /// Its destination was removed.
+    Cancelled,
 }
 
 impl Standing {
@@ -85,6 +87,7 @@ impl Standing {
             DeliveryState::Dead { .. } => Self::Dead,
             DeliveryState::Expired { .. } => Self::Expired,
             DeliveryState::Discarded { .. } => Self::Discarded,
+            DeliveryState::Cancelled { .. } => Self::Cancelled,
         }
     }
 }

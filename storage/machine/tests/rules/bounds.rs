@@ -58,6 +58,7 @@ fn replay(world: &mut World, deliveries: Vec<DeliveryKey>, request_id: String) -
         tenant: "acme".parse().unwrap(),
         request_id,
         deliveries,
+        actor: None,
     }))
 }
 

@@ -4,6 +4,7 @@
 mod asking_world;
 mod full_world;
 mod kept_world;
+mod settings;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,6 +64,40 @@ fn batch_of(command: Command) -> Batch {
     }
 }
 
+/// A kind of command, as its files are named.
+fn name_of(command: &Command) -> &'static str {
+    match command {
+        Command::InitCluster(_) => "init_cluster",
+        Command::AcceptEvents(_) => "accept_events",
+        Command::RecordAttempts(_) => "record_attempts",
+        Command::PutTenant(_) => "put_tenant",
+        Command::PutDestination(_) => "put_destination",
+        Command::SetDestinationState(_) => "set_destination_state",
+        Command::PutRoute(_) => "put_route",
+        Command::StartReplay(_) => "start_replay",
+        Command::AssignShards(_) => "assign_shards",
+        Command::ReleaseShards(_) => "release_shards",
+        Command::DropBuckets(_) => "drop_buckets",
+        Command::ExpireDeadLetters(_) => "expire_dead_letters",
+        Command::DropEvents(_) => "drop_events",
+        Command::DropCarried(_) => "drop_carried",
+        Command::DiscardDeadLetters(_) => "discard_dead_letters",
+        Command::StartJob(_) => "start_job",
+        Command::AdvanceJob(_) => "advance_job",
+        Command::CancelJob(_) => "cancel_job",
+        Command::CountCauses(_) => "count_causes",
+        Command::UpdateTenant(_) => "update_tenant",
+        Command::UpdateDestination(_) => "update_destination",
+        Command::UpdateRoute(_) => "update_route",
+        Command::RemoveTenant(_) => "remove_tenant",
+        Command::RemoveDestination(_) => "remove_destination",
+        Command::RemoveRoute(_) => "remove_route",
+        Command::RotateCredential(_) => "rotate_credential",
+        Command::RewrapCredentials(_) => "rewrap_credentials",
+        Command::CancelDeliveries(_) => "cancel_deliveries",
+    }
+}
+
 #[test]
 fn every_command_is_written_as_it_was() {
     let (world, kept, asking) = (full_world(), kept_world(), asking_world());
@@ -79,27 +114,7 @@ fn every_command_is_written_as_it_was() {
         shards: vec![(ShardId::new(1023).unwrap(), Epoch(9))],
     });
     for command in commands.into_iter().chain([release]).chain(later).chain(asked) {
-        let name = match &command {
-            Command::InitCluster(_) => "init_cluster",
-            Command::AcceptEvents(_) => "accept_events",
-            Command::RecordAttempts(_) => "record_attempts",
-            Command::PutTenant(_) => "put_tenant",
-            Command::PutDestination(_) => "put_destination",
-            Command::SetDestinationState(_) => "set_destination_state",
-            Command::PutRoute(_) => "put_route",
-            Command::StartReplay(_) => "start_replay",
-            Command::AssignShards(_) => "assign_shards",
-            Command::ReleaseShards(_) => "release_shards",
-            Command::DropBuckets(_) => "drop_buckets",
-            Command::ExpireDeadLetters(_) => "expire_dead_letters",
-            Command::DropEvents(_) => "drop_events",
-            Command::DropCarried(_) => "drop_carried",
-            Command::DiscardDeadLetters(_) => "discard_dead_letters",
-            Command::StartJob(_) => "start_job",
-            Command::AdvanceJob(_) => "advance_job",
-            Command::CancelJob(_) => "cancel_job",
-            Command::CountCauses(_) => "count_causes",
-        };
+        let name = name_of(&command);
         let place = kinds.iter().filter(|kind| **kind == name).count();
         kinds.push(name);
         let batch = batch_of(command.clone());
@@ -291,6 +306,7 @@ fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
         assert_eq!(digest(&read_back).unwrap(), digest(&world.store).unwrap());
         assert_eq!(query::clock(&read_back).unwrap(), world.clock());
     }
+    written.extend(settings::TABLES);
     assert_eq!(written, BTreeSet::from(Table::ALL), "every table has a row");
     assert_eq!(worlds[0].1.time, BEGINNING.plus(Span::from_secs(3)));
 }

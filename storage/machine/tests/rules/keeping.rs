@@ -227,6 +227,7 @@ fn a_letter_that_died_anew_is_another_one() {
         tenant: "acme".parse().unwrap(),
         request_id: String::new(),
         deliveries: keys.clone(),
+        actor: None,
     }));
     bury(&mut world, &keys);
 

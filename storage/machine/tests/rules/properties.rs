@@ -233,6 +233,9 @@ fn chance_meets_every_answer() {
         "NotDead",
         "AlreadyExists",
         "NotFound",
+        "VersionMoved",
+        "NotEmpty",
+        "advanced",
         "shards",
         "retired",
         "dropped",
@@ -268,6 +271,7 @@ fn words(response: &Response) -> Vec<String> {
             let met = words.into_iter().filter(|(met, _)| *met);
             met.map(|(_, word)| word.to_owned()).collect()
         }
+        Response::Advanced { rows: 1.., .. } => vec!["advanced".to_owned()],
         Response::Rejected(rejection) => {
             let text = format!("{rejection:?}");
             vec![text.split(' ').next().unwrap_or_default().to_owned()]
@@ -276,6 +280,7 @@ fn words(response: &Response) -> Vec<String> {
         | Response::Tenant { .. }
         | Response::Destination { .. }
         | Response::Route { .. }
+        | Response::Advanced { rows: 0, .. }
         | Response::Shards(0) => Vec::new(),
     }
 }

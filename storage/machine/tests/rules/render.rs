@@ -7,6 +7,7 @@ use pushrail_machine::query::page::Budget;
 use pushrail_machine::store::{Direction, KeyRange, Read, Table};
 use pushrail_machine::{Applied, BatchAnswer};
 use pushrail_model::attempt::AttemptRecord;
+use pushrail_model::change::{Deed, Image};
 use pushrail_model::command::{Command, Hint, QueueKey};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::Destination;
@@ -67,6 +68,9 @@ fn response(world: &World, response: &Response) -> String {
             let more = if *more { ", more to do" } else { "" };
             format!("{dropped} dropped, {carried} carried{more}")
         }
+        Response::Advanced { rows, done } => {
+            format!("{rows} rows, {}", if *done { "done" } else { "more to do" })
+        }
         Response::Rejected(rejection) => format!("rejected: {rejection}"),
     }
 }
@@ -102,18 +106,13 @@ fn event_name(world: &World, id: EventId) -> String {
 
 fn queue_name(world: &World, queue: QueueKey) -> String {
     let partition = queue.shard.partition();
-    let tenant = tenants(world)
-        .into_iter()
-        .find(|tenant| tenant.number == queue.tenant && Partition::of(&tenant.id) == partition)
+    let tenant = query::config::tenant_by_number(&world.store, partition, queue.tenant)
+        .unwrap()
         .unwrap();
     let destination =
         query::config::destination_by_number(&world.store, partition, queue.tenant, queue.destination)
             .unwrap();
     format!("{}/{}", tenant.id, destination.unwrap().id)
-}
-
-fn tenants(world: &World) -> Vec<Tenant> {
-    query::config::tenants(&world.store, None, usize::MAX).unwrap()
 }
 
 fn time(at: Timestamp) -> String {
@@ -135,7 +134,7 @@ fn span(span: Span) -> String {
 }
 
 /// `show e1`, `show acme/hook`, `show due acme/hook`, `show dead acme`, `show causes acme`, `show jobs acme`,
-/// `show shard acme/hook`, `show doors`, `show clock`.
+/// `show shard acme/hook`, `show doors`, `show changes acme`, `show changes`, `show credentials acme/hook`, `show clock`.
 pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
     match *words {
         ["clock"] => vec![format!("clock {}", time(world.clock()))],
@@ -146,6 +145,9 @@ pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
         ["causes", tenant] => causes(world, tenant),
         ["jobs", tenant] => jobs(world, tenant),
         ["shard", name] => vec![shard(world, name)],
+        ["changes", tenant] => changes(world, Some(tenant)),
+        ["changes"] => changes(world, None),
+        ["credentials", name] => credentials(world, name),
         [name] if name.contains('/') => vec![destination(world, name)],
         [event] => story(world, event),
         _ => panic!("show {words:?}"),
@@ -347,6 +349,76 @@ pub(crate) fn upkeep(world: &World, (command, answer): &(Command, Response)) -> 
     format!("{name}: {}", response(world, answer))
 }
 
+fn changes(world: &World, tenant: Option<&str>) -> Vec<String> {
+    let wanted = query::changes::Wanted {
+        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
+        since: Timestamp::ZERO,
+        until: Timestamp::MAX,
+        direction: Direction::Ascending,
+    };
+    let page = query::changes::list(&world.store, &wanted, None, 1000, |_| true).unwrap();
+    let lines = page.rows.into_iter().map(|(_, change)| {
+        let Deed {
+            tenant,
+            object,
+            fact,
+            version,
+            before,
+            after,
+            count,
+            deliveries,
+            overlap_until,
+        } = change.deed;
+        let mut line = format!(
+            "{} {}: {fact:?} {tenant} {object} version {version}, request {}",
+            time(change.at),
+            change.actor.name,
+            change.request_id,
+        );
+        for (word, image) in [("before", before), ("after", after)] {
+            if let Some(image) = image {
+                line.push_str(&format!(", {word} {}", picture(&image)));
+            }
+        }
+        if count > 0 {
+            line.push_str(&format!(", {count} deliveries, {} named", deliveries.len()));
+        }
+        if let Some(until) = overlap_until {
+            line.push_str(&format!(", overlap until {}", time(until)));
+        }
+        line
+    });
+    lines.collect()
+}
+
+fn picture(image: &Image) -> String {
+    match image {
+        Image::Tenant { description, .. } => format!("({description})"),
+        Image::Destination { spec, state } => {
+            assert!(spec.credential.is_empty(), "no credential is in the change log");
+            format!("({} at a time, {state:?})", spec.concurrency)
+        }
+        Image::Route { pattern, destination } => format!("({pattern} to {destination})"),
+    }
+}
+
+fn credentials(world: &World, name: &str) -> Vec<String> {
+    let (_, destination) = named(world, name);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut lines = vec![format!(
+        "{}, revision {}",
+        text(&destination.spec.credential),
+        destination.credential_revision
+    )];
+    lines.extend(
+        destination
+            .previous
+            .iter()
+            .map(|previous| format!("  {} until {}", text(&previous.credential), time(previous.until))),
+    );
+    lines
+}
+
 fn doors(world: &World) -> Vec<String> {
     let mut lines = Vec::new();
     let all = KeyRange::prefix(&[]);
@@ -411,6 +483,7 @@ fn life(delivery: &Delivery) -> String {
         DeliveryState::Discarded { at } => {
             format!("discarded at {} by {:?}", time(at), delivery.discarded_by)
         }
+        DeliveryState::Cancelled { at } => format!("cancelled at {}", time(at)),
     };
     format!(
         "{state}, run {}, {} attempts made",

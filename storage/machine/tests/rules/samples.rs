@@ -5,6 +5,7 @@ use bytes::Bytes;
 use pushrail_machine::query;
 use pushrail_machine::store::Read;
 use pushrail_model::attempt::Attempt;
+use pushrail_model::change::Actor;
 use pushrail_model::command::{
     AcceptEvents, AssignShards, Command, MoveKind, PutDestination, PutRoute, PutTenant, RecordAttempts,
     ShardMove,
@@ -24,6 +25,46 @@ use pushrail_model::time::{Span, Timestamp};
 use pushrail_model::verdict::Verdict;
 use xxhash_rust::xxh3::xxh3_128;
 
+/// The same command, asked for by somebody of this name.
+pub(crate) fn by(mut command: Command, name: &str) -> Command {
+    let actor = match &mut command {
+        Command::PutTenant(command) => &mut command.actor,
+        Command::PutDestination(command) => &mut command.actor,
+        Command::SetDestinationState(command) => &mut command.actor,
+        Command::PutRoute(command) => &mut command.actor,
+        Command::StartReplay(command) => &mut command.actor,
+        Command::UpdateTenant(command) => &mut command.actor,
+        Command::UpdateDestination(command) => &mut command.actor,
+        Command::UpdateRoute(command) => &mut command.actor,
+        Command::RemoveTenant(command) => &mut command.actor,
+        Command::RemoveDestination(command) => &mut command.actor,
+        Command::RemoveRoute(command) => &mut command.actor,
+        Command::RotateCredential(command) => &mut command.actor,
+        Command::InitCluster(_)
+        | Command::AcceptEvents(_)
+        | Command::RecordAttempts(_)
+        | Command::AssignShards(_)
+        | Command::ReleaseShards(_)
+        | Command::RewrapCredentials(_)
+        | Command::CancelDeliveries(_)
+        | Command::DropBuckets(_)
+        | Command::ExpireDeadLetters(_)
+        | Command::DropEvents(_)
+        | Command::DropCarried(_)
+        | Command::DiscardDeadLetters(_)
+        | Command::StartJob(_)
+        | Command::AdvanceJob(_)
+        | Command::CancelJob(_)
+        | Command::CountCauses(_) => return command,
+    };
+    *actor = Some(Actor {
+        name: name.to_owned(),
+        address: "192.0.2.7:40000".to_owned(),
+        door: NodeId(1),
+    });
+    command
+}
+
 pub(crate) fn tenant(id: &str, request_id: &str) -> Command {
     tenant_keeping(id, request_id, Retention::default())
 }
@@ -34,6 +75,7 @@ pub(crate) fn tenant_keeping(id: &str, request_id: &str, retention: Retention) -
         description: format!("all of {id}"),
         request_id: request_id.to_owned(),
         retention,
+        actor: None,
     })
 }
 
@@ -50,6 +92,7 @@ pub(crate) fn destination(tenant: &str, id: &str, request_id: &str) -> Command {
             description: String::new(),
         },
         request_id: request_id.to_owned(),
+        actor: None,
     })
 }
 
@@ -60,6 +103,7 @@ pub(crate) fn route(tenant: &str, id: &str, pattern: &str, destination: &str, re
         pattern: pattern.parse().unwrap(),
         destination: destination.parse().unwrap(),
         request_id: request_id.to_owned(),
+        actor: None,
     })
 }
 

@@ -5,6 +5,8 @@
 //! `upkeep` (all that a leader would drop now) · `discard acme e1/hook actor=ann` · `job replay acme/hook cause=server` ·
 //! `advance acme job=1 take=2 read=9` · `cancel acme job=1` · `count read=9` · `give …` · `batch … | …` · `show …`: see `line`
 
+mod settings;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -167,6 +169,14 @@ impl Script {
 
     fn command(&self, line: &str) -> Command {
         let words = Words::of(line);
+        let command = self.unsigned(&words);
+        match words.named.get("by") {
+            Some(name) => samples::by(command, name),
+            None => command,
+        }
+    }
+
+    fn unsigned(&self, words: &Words<'_>) -> Command {
         match words.plain(0) {
             "init" => Command::InitCluster(InitCluster {
                 cluster: words.needed("cluster").into(),
@@ -193,23 +203,24 @@ impl Script {
                 words.named["to"],
                 words.request(),
             ),
-            "publish" => self.publish(&words),
-            "attempt" => samples::record(vec![self.attempt(&words)]),
-            "pause" => set_state(&words, WantedState::Paused),
-            "resume" => set_state(&words, WantedState::Active),
+            "publish" => self.publish(words),
+            "attempt" => samples::record(vec![self.attempt(words)]),
+            "pause" => set_state(words, WantedState::Paused),
+            "resume" => set_state(words, WantedState::Active),
             "replay" => Command::StartReplay(StartReplay {
                 tenant: words.plain(1).parse().unwrap(),
                 request_id: words.request().to_owned(),
                 deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
+                actor: None,
             }),
             "discard" => Command::DiscardDeadLetters(DiscardDeadLetters {
                 tenant: words.plain(1).parse().unwrap(),
                 actor: words.text("actor"),
                 deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
             }),
-            "job" => job(&words),
-            "advance" => self.advance(&words),
-            "cancel" => Command::CancelJob(CancelJob {
+            "job" => job(words),
+            "advance" => self.advance(words),
+            "cancel" if words.named.contains_key("job") => Command::CancelJob(CancelJob {
                 tenant: words.plain(1).parse().unwrap(),
                 job: JobNo(words.needed("job")),
                 actor: words.text("actor"),
@@ -223,13 +234,13 @@ impl Script {
                 },
                 read_max: words.fits("read"),
             }),
-            "give" => self.shard_move(&words, MoveKind::Give),
-            "ask" => self.shard_move(&words, MoveKind::Ask),
+            "give" => self.shard_move(words, MoveKind::Give),
+            "ask" => self.shard_move(words, MoveKind::Ask),
             "release" => Command::ReleaseShards(ReleaseShards {
                 node: NodeId(words.needed("node")),
                 shards: vec![(shard(words.plain(1)), Epoch(words.needed("epoch")))],
             }),
-            other => panic!("no such command: {other}"),
+            _ => settings::command(&self.world, words),
         }
     }
 
@@ -250,6 +261,8 @@ impl Script {
             next_destination: 1,
             next_route: 1,
             retention: Retention::default(),
+            update_request_id: String::new(),
+            removed: None,
         });
         let body = words.named.get("body").copied().unwrap_or("{}");
         let key = words.named.get("key").copied();
@@ -316,6 +329,15 @@ impl Script {
                 },
             },
         ));
+        let explained = query::event::explain(&self.world.store, tenant, id).unwrap();
+        let owed = explained.and_then(|explained| {
+            let mut owed = explained.deliveries.into_iter();
+            owed.find(|delivery| delivery.destination.id.as_str() == destination)
+        });
+        // One that was removed since is found by what is owed to it alone.
+        if let Some(owed) = owed {
+            return owed.key;
+        }
         let destination = destination_of(&self.world, id.partition, tenant, destination);
         DeliveryKey {
             partition: id.partition,
@@ -386,6 +408,7 @@ fn set_state(words: &Words<'_>, wanted: WantedState) -> Command {
         destination: destination.parse().unwrap(),
         wanted,
         request_id: words.request().to_owned(),
+        actor: None,
     })
 }
 

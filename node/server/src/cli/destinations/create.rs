@@ -1,6 +1,6 @@
 //! A destination to make, as the command line gives it: settings, credential, retries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -97,7 +97,19 @@ fn waits(text: &str) -> Result<Waits, String> {
 }
 
 impl Retry {
-    fn policy(&self) -> RetryPolicy {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.retry_waits.is_some()
+            || self.retry_first.is_some()
+            || self.retry_factor.is_some()
+            || self.retry_cap.is_some()
+            || self.retries.is_some()
+            || self.retry_window.is_some()
+            || self.retry_floor.is_some()
+    }
+
+    /// The whole policy; what was not given takes its default.
+    pub(super) fn policy(&self) -> RetryPolicy {
         let waits = match &self.retry_waits {
             Some(waits) => retry_policy::Waits::Explicit(ExplicitWaits {
                 waits: waits.0.iter().copied().map(times::duration).collect(),
@@ -127,11 +139,7 @@ impl Create {
         if let Some(url) = &self.url {
             settings.insert("url".to_owned(), json!(url));
         }
-        let credential = match (&self.credential_file, &self.secret_file) {
-            (Some(path), _) => given::read_text(path)?,
-            (None, Some(path)) => json!({ "secret": given::read_text(path)?.trim() }).to_string(),
-            (None, None) => String::new(),
-        };
+        let credential = credential(self.credential_file.as_deref(), self.secret_file.as_deref())?;
         Ok(CreateDestinationRequest {
             tenant: self.tenant.tenant.clone(),
             destination: self.destination.clone().unwrap_or_default(),
@@ -146,7 +154,17 @@ impl Create {
     }
 }
 
-fn object(text: &str, what: &str) -> Result<Map<String, Value>, CliError> {
+/// A credential from its files; empty where there is none.
+pub(super) fn credential(whole: Option<&Path>, secret: Option<&Path>) -> Result<String, CliError> {
+    match (whole, secret) {
+        (Some(path), _) => given::read_text(path),
+        (None, Some(path)) => Ok(json!({ "secret": given::read_text(path)?.trim() }).to_string()),
+        (None, None) => Ok(String::new()),
+    }
+}
+
+/// A JSON object.
+pub(super) fn object(text: &str, what: &str) -> Result<Map<String, Value>, CliError> {
     match serde_json::from_str(text) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(CliError::usage(

@@ -55,7 +55,7 @@ impl Detailed for Destination {
                 times.with_distance(self.held_since),
                 self.disabled_why
             ),
-            DestinationState::Active | DestinationState::Unspecified => state,
+            DestinationState::Active | DestinationState::Removed | DestinationState::Unspecified => state,
         };
         let owner = match self.owner_node {
             0 => "nobody".to_owned(),
@@ -77,10 +77,26 @@ impl Detailed for Destination {
             ),
             ("retries", retries(self.retry.as_ref())),
             ("concurrency", self.concurrency.to_string()),
+            ("credential", sealed(self, times)),
             ("delivered by", format!("{owner}, shard {}", self.shard)),
             ("created", times.with_distance(self.created)),
             ("version", self.version.to_string()),
         ]
+    }
+}
+
+/// How its credential lies, and whether one before it still counts.
+fn sealed(destination: &Destination, times: &Times) -> String {
+    let lies = match destination.credential_key.as_str() {
+        "" => "unsealed".to_owned(),
+        key => format!("sealed by key {key}"),
+    };
+    match destination.credential_overlap_until {
+        None => lies,
+        until => format!(
+            "{lies}; the one before counts until {}",
+            times.with_distance(until)
+        ),
     }
 }
 

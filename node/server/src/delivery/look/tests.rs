@@ -62,6 +62,7 @@ impl World {
             description: String::new(),
             request_id: "t".to_owned(),
             retention: Default::default(),
+            actor: None,
         }));
         world.apply(Command::PutDestination(PutDestination {
             tenant: tenant(),
@@ -75,6 +76,7 @@ impl World {
                 description: String::new(),
             },
             request_id: "d".to_owned(),
+            actor: None,
         }));
         let found = query::config::tenant(&world.store, &tenant()).unwrap().unwrap();
         let number = query::config::destination(&world.store, &found, &destination())
@@ -150,6 +152,7 @@ impl World {
             destination: destination(),
             wanted,
             request_id: format!("s{}", self.index),
+            actor: None,
         }));
     }
 

@@ -155,6 +155,7 @@ fn tenant(id: &str) -> Command {
         description: String::new(),
         request_id: format!("make-{id}"),
         retention: Default::default(),
+        actor: None,
     })
 }
 
@@ -171,6 +172,7 @@ fn destination(id: &str) -> Command {
             description: String::new(),
         },
         request_id: format!("make-{id}"),
+        actor: None,
     })
 }
 
@@ -181,6 +183,7 @@ fn route(id: &str, pattern: &str) -> Command {
         pattern: pattern.parse().unwrap(),
         destination: "hook".parse().unwrap(),
         request_id: format!("make-{id}"),
+        actor: None,
     })
 }
 

@@ -70,6 +70,16 @@ impl Checks {
         request_id
     }
 
+    /// The version that a change was decided upon.
+    pub(crate) fn version(&mut self, version: u64) {
+        if version == 0 {
+            self.complain(
+                "version",
+                "the version that you saw, from get, list or the last change",
+            );
+        }
+    }
+
     /// Words for people.
     pub(crate) fn description(&mut self, description: &str) {
         self.size("description", description, limits::DESCRIPTION_BYTES_MAX);

@@ -24,7 +24,7 @@ const EXCERPT_BYTES_MAX: usize = 1024;
 /// All that a story is told from.
 pub(super) struct Material {
     pub(super) explained: Explained,
-    /// The tenant's routes, as they stand.
+    /// The routes that decided, as they were then.
     pub(super) routes: Vec<Route>,
     /// Of each delivery's destination, in order.
     pub(super) places: Vec<Place>,
@@ -160,7 +160,18 @@ fn next(delivery: &Delivery, destination: &Destination, retention: &Retention) -
                 reason: i32::from(convert::death(reason)),
             });
         }
+        DeliveryState::Cancelled { at } => {
+            return match &destination.state {
+                DestinationState::Removed { at: removed, by } => cancelled(Some(at), *removed, by),
+                DestinationState::Active | DestinationState::Paused | DestinationState::Disabled { .. } => {
+                    cancelled(Some(at), at, "")
+                }
+            };
+        }
     };
+    if let DestinationState::Removed { at, by } = &destination.state {
+        return cancelled(None, *at, by);
+    }
     let attempt = next_step::Attempt {
         due: convert::moment(due),
         // The first attempt is no retry: after one attempt comes retry 1.
@@ -171,12 +182,21 @@ fn next(delivery: &Delivery, destination: &Destination, retention: &Retention) -
         DestinationState::Active => return Step::Attempt(attempt),
         DestinationState::Paused => (v1::DestinationState::Paused, String::new()),
         DestinationState::Disabled { why } => (v1::DestinationState::Disabled, why.clone()),
+        DestinationState::Removed { .. } => (v1::DestinationState::Removed, String::new()),
     };
     Step::Held(next_step::Held {
         state: i32::from(state),
         why,
         since: destination.held_since.and_then(convert::moment),
         then: Some(attempt),
+    })
+}
+
+fn cancelled(at: Option<Timestamp>, removed: Timestamp, by: &str) -> Step {
+    Step::Cancelled(next_step::Cancelled {
+        at: at.and_then(convert::moment),
+        removed: convert::moment(removed),
+        by: by.to_owned(),
     })
 }
 
@@ -227,6 +247,10 @@ mod tests {
             created: Timestamp::ZERO,
             request_id: String::new(),
             state_request_id: String::new(),
+            update_request_id: String::new(),
+            rotate_request_id: String::new(),
+            credential_revision: 0,
+            previous: Vec::new(),
         }
     }
 

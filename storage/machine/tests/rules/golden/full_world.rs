@@ -44,6 +44,7 @@ pub(crate) fn full_world() -> World {
         destination: "bill".parse().unwrap(),
         wanted: WantedState::Paused,
         request_id: "p1".to_owned(),
+        actor: None,
     }));
     let hook = destination(&world, "hook");
     world.run(samples::shard_move(hook, 0, 1, MoveKind::Give));
@@ -131,5 +132,6 @@ fn fail_and_replay(world: &mut World) {
         tenant: "acme".parse().unwrap(),
         request_id: "again".to_owned(),
         deliveries: vec![dead, deliveries(world, 0)[0]],
+        actor: None,
     }));
 }

@@ -1,6 +1,8 @@
 //! Makes commands of random numbers, such as doors, owners and leaders could send in the state at hand: mostly
 //! sensible ones, late and repeated ones among them.
 
+mod settings;
+
 use pushrail_machine::{Applied, query};
 use pushrail_model::attempt::Attempt;
 use pushrail_model::command::{
@@ -131,7 +133,7 @@ impl Game {
         if !op.joined {
             self.send();
         }
-        match op.what % 44 {
+        match op.what % 56 {
             0..=9 => self.publish(op),
             10..=19 => self.attempt(op),
             20 => self.again(op),
@@ -148,7 +150,8 @@ impl Game {
             36..=39 => self.advance_job(op),
             40 => self.cancel_job(op),
             41 | 42 => self.count_causes(op),
-            _ => self.replay(op),
+            43 => self.replay(op),
+            _ => self.settings(op),
         }
     }
 
@@ -278,6 +281,7 @@ impl Game {
                     op.c,
                 ),
                 request_id: format!("s{}", op.d % 8),
+                actor: None,
             }));
     }
 
@@ -289,6 +293,7 @@ impl Game {
             tenant: of(&TENANTS, op.c).parse().unwrap(),
             request_id: [format!("p{}", op.d % 32), String::new()][usize::from(op.d % 2)].clone(),
             deliveries,
+            actor: None,
         }));
     }
 
@@ -377,7 +382,7 @@ impl Game {
     fn put(&mut self, op: Op) {
         let (tenant, destination) = (of(&TENANTS, op.a), of(&DESTINATIONS, op.b));
         let request = of(&REQUESTS, op.d);
-        self.gathered.push(match op.c % 3 {
+        let command = match op.c % 3 {
             0 if request == "r1" => tenant_as_played(tenant),
             0 => samples::tenant(tenant, request),
             1 => samples::destination(tenant, destination, request),
@@ -385,6 +390,10 @@ impl Game {
                 let route = format!("route-{}", op.d % 5);
                 samples::route(tenant, &route, of(&PATTERNS, op.d), destination, request)
             }
+        };
+        self.gathered.push(match op.d.is_multiple_of(2) {
+            true => samples::by(command, "ann"),
+            false => command,
         });
     }
 

@@ -1,0 +1,124 @@
+//! Tenants: made, changed, removed.
+
+use pushrail_model::change::Actor;
+use pushrail_model::command::{Command, PutTenant};
+use pushrail_model::ids::TenantId;
+use pushrail_model::response::Response;
+use pushrail_model::retention::Retention;
+use pushrail_model::settings::{RemoveTenant, UpdateTenant};
+use pushrail_model::tenant::Tenant;
+use pushrail_model::token::Token;
+use pushrail_raft::view::Freshness;
+
+use crate::door::Door;
+use crate::door::refusal::Refusal;
+use crate::door::settings::checks::Checks;
+use crate::door::settings::{Removal, call_deadline, read_back};
+
+/// A tenant to make; texts as the caller gave them.
+#[derive(Debug, Default)]
+pub(crate) struct TenantWish {
+    pub(crate) tenant: String,
+    pub(crate) description: String,
+    pub(crate) retention: Retention,
+    pub(crate) request_id: String,
+    pub(crate) actor: Actor,
+}
+
+/// A tenant to change; what is absent stays.
+#[derive(Debug, Default)]
+pub(crate) struct TenantPatch {
+    pub(crate) tenant: String,
+    pub(crate) version: u64,
+    pub(crate) description: Option<String>,
+    pub(crate) retention: Option<Retention>,
+    pub(crate) request_id: String,
+    pub(crate) actor: Actor,
+}
+
+impl Door {
+    /// Makes a tenant.
+    pub(crate) async fn create_tenant(&self, wish: TenantWish) -> Result<(Tenant, Token), Refusal> {
+        let mut checks = Checks::default();
+        let request_id = checks.request_id(wish.request_id);
+        let id: Option<TenantId> = checks.id_or_made("tenant", &wish.tenant, &["tenant", &request_id]);
+        checks.description(&wish.description);
+        checks.retention(&wish.retention);
+        let id = checks.finish(id)?;
+        let command = Command::PutTenant(PutTenant {
+            id: id.clone(),
+            description: wish.description,
+            retention: wish.retention,
+            request_id,
+            actor: Some(wish.actor),
+        });
+        self.tenant_after(command, &id).await
+    }
+
+    /// Changes a tenant.
+    pub(crate) async fn update_tenant(&self, patch: TenantPatch) -> Result<(Tenant, Token), Refusal> {
+        let mut checks = Checks::default();
+        let request_id = checks.request_id(patch.request_id);
+        let id: Option<TenantId> = checks.id("tenant", &patch.tenant);
+        checks.version(patch.version);
+        if patch.description.is_none() && patch.retention.is_none() {
+            checks.complain("description", "nothing is to change: give what is");
+        }
+        if let Some(description) = &patch.description {
+            checks.description(description);
+        }
+        if let Some(retention) = &patch.retention {
+            checks.retention(retention);
+        }
+        let id = checks.finish(id)?;
+        let present = self
+            .ask_of(Freshness::Linearizable, &id, |_, tenant| Ok(tenant.clone()))
+            .await?
+            .value;
+        let command = Command::UpdateTenant(UpdateTenant {
+            id: id.clone(),
+            description: patch.description.unwrap_or(present.description),
+            retention: patch.retention.unwrap_or(present.retention),
+            version: patch.version,
+            request_id,
+            actor: Some(patch.actor),
+        });
+        self.tenant_after(command, &id).await
+    }
+
+    /// Removes a tenant that has neither destinations nor routes.
+    pub(crate) async fn delete_tenant(&self, removal: Removal) -> Result<Token, Refusal> {
+        let mut checks = Checks::default();
+        let request_id = checks.request_id(removal.request_id);
+        let id: Option<TenantId> = checks.id("tenant", &removal.tenant);
+        let id = checks.finish(id)?;
+        let command = Command::RemoveTenant(RemoveTenant {
+            id,
+            version: removal.version,
+            request_id,
+            actor: Some(removal.actor),
+        });
+        let proposed = self.carry_out(command, call_deadline()).await?;
+        let Response::Tenant { .. } = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
+        Ok(proposed.token)
+    }
+
+    async fn tenant_after(&self, command: Command, id: &TenantId) -> Result<(Tenant, Token), Refusal> {
+        let deadline = call_deadline();
+        let proposed = self.carry_out(command, deadline).await?;
+        let Response::Tenant { .. } = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
+        let read = self
+            .ask_of_by(Freshness::AtLeast(proposed.token), deadline, id, |_, tenant| {
+                Ok(tenant.clone())
+            })
+            .await;
+        Ok((
+            read.map_err(|refusal| read_back(refusal, "tenant"))?.value,
+            proposed.token,
+        ))
+    }
+}
