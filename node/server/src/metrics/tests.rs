@@ -14,7 +14,7 @@ fn names_follow_the_rules_and_stand_once() {
         let counts = figure.name.ends_with("_total");
         assert_eq!(counts, figure.sort == Sort::Counter, "{}", figure.name);
         let labels = [
-            "kind", "outcome", "class", "cause", "reason", "level", "version", "node", "what",
+            "kind", "outcome", "class", "cause", "reason", "level", "version", "node", "state", "what",
         ];
         assert!(figure.labels.iter().all(|label| labels.contains(label)));
     }

@@ -1,5 +1,6 @@
 //! The store against a `BTreeMap`, over crashes, and against its own tuning.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 
@@ -95,16 +96,28 @@ impl Dice {
     }
 }
 
-/// All files of `from`, as a killed process leaves them.
+/// All files of `from`, as a killed process leaves them: of one moment. Where a compaction made or removed some while
+/// they were copied, they are copied again.
 fn image(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        // A compaction may remove a file under our hands: then the image is of a later moment, and the manifest
-        // that was copied before decides whether it still holds together.
-        if path.is_file() {
-            fs::copy(&path, to.join(path.file_name().unwrap())).ok();
+    let listed = || -> BTreeMap<PathBuf, u64> {
+        let files = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .filter_map(|path| {
+                let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+                Some((path, file.len()))
+            })
+            .collect()
+    };
+    loop {
+        fs::create_dir_all(to).unwrap();
+        let before = listed();
+        let copied = before
+            .keys()
+            .all(|path| fs::copy(path, to.join(path.file_name().unwrap())).is_ok());
+        if copied && listed() == before {
+            return;
         }
+        fs::remove_dir_all(to).unwrap();
     }
 }
 
