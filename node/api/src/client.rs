@@ -44,8 +44,8 @@ impl Default for ClientOptions {
 /// How much of the deadline is used where an answer does not come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// At most three times round the nodes, no second time where nobody even listens, and none that begins in the
-    /// latter half: whoever waited for a majority once need not ask again.
+    /// At most three times round the nodes, no second time where nobody even listens, and none that begins after a third
+    /// of the time: a node that waited for a majority in vain, almost half of the usual 10 s, need not be asked again.
     Brief,
     /// Until the deadline: nodes that are being started are waited for.
     Whole,

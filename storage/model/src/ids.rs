@@ -10,7 +10,7 @@ use crate::shard::Partition;
 
 /// A text is not an id of the kind that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a {kind}: {rule}")]
+#[error("`{value}` is no {kind}: {rule}")]
 pub struct InvalidId {
     /// What it should have been: `tenant`, `event id`, …
     pub kind: &'static str,

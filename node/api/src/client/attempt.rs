@@ -92,7 +92,7 @@ impl Client {
         match self.options.patience {
             Patience::Whole => true,
             // Where nobody even listens, another round only makes a person wait.
-            Patience::Brief => reached && rounds < ROUNDS_BRIEF && spent < self.options.deadline / 2,
+            Patience::Brief => reached && rounds < ROUNDS_BRIEF && spent < self.options.deadline / 3,
         }
     }
 }

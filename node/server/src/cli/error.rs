@@ -47,6 +47,7 @@ pub(super) struct CliError {
 
 const NOT_ACCEPTED: &str = "it was certainly not accepted";
 const UNKNOWN: &str = "it is unknown whether it was accepted";
+const UNKNOWN_OF_ANOTHER: &str = "of another try it is unknown whether it was accepted";
 
 impl CliError {
     /// It failed.
@@ -94,7 +95,9 @@ impl CliError {
             return this;
         }
         this.accepted(error.accepted());
-        this.notes.extend(told(error.tried()));
+        // Of tries that came to the very same, this is the one that is told.
+        let others: Vec<&Try> = error.tried().iter().filter(|one| one.why != this.wrong).collect();
+        this.notes.extend(told(others));
         if let ClientError::Refused { address, .. } = error {
             this.notes.push(format!("answered by {address}"));
         }
@@ -133,14 +136,17 @@ impl CliError {
     }
 
     /// Says whether a write may have happened, where the message does not: of what was refused for good nobody doubts
-    /// it.
+    /// it. A node speaks for its own try only: after a silence of another, its no is not the last word.
     fn accepted(&mut self, accepted: Option<Accepted>) {
         self.open |= accepted == Some(Accepted::Unknown);
-        let said = self.wrong.contains("accepted") || self.notes.iter().any(|note| note.contains("accepted"));
+        let said =
+            |what: &str| self.wrong.contains(what) || self.notes.iter().any(|note| note.contains(what));
         let doubted = matches!(self.exit, Exit::Unavailable | Exit::TimeOut | Exit::Failed);
+        let (unknown, certain) = (said("unknown whether"), said("not accepted"));
         match accepted {
-            Some(Accepted::Unknown) if !said => self.notes.push(UNKNOWN.to_owned()),
-            Some(Accepted::No) if !said && doubted => self.notes.push(NOT_ACCEPTED.to_owned()),
+            Some(Accepted::Unknown) if certain => self.notes.push(UNKNOWN_OF_ANOTHER.to_owned()),
+            Some(Accepted::Unknown) if !unknown => self.notes.push(UNKNOWN.to_owned()),
+            Some(Accepted::No) if !certain && doubted => self.notes.push(NOT_ACCEPTED.to_owned()),
             Some(Accepted::Unknown | Accepted::No) | None => {}
         }
     }
@@ -218,7 +224,7 @@ impl CliError {
 }
 
 /// What came of the tries: each thing once, with all the nodes of which it is true, and how often.
-fn told(tries: &[Try]) -> Vec<String> {
+fn told<'a>(tries: impl IntoIterator<Item = &'a Try>) -> Vec<String> {
     let mut told: Vec<(&str, Vec<&str>, usize)> = Vec::new();
     for one in tries {
         match told.iter_mut().find(|(why, ..)| *why == one.why) {
@@ -275,114 +281,4 @@ fn help(name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use tonic_types::{ErrorDetails, StatusExt as _};
-
-    use super::*;
-
-    #[test]
-    fn an_error_says_what_was_tried_what_is_wrong_and_what_helps() {
-        let details = ErrorDetails::with_error_info("TENANT_NOT_FOUND", failure::DOMAIN, HashMap::new());
-        let status = Status::with_error_details(Code::NotFound, "there is no tenant `acme`", details);
-        let error = CliError::of(
-            "publish order.paid",
-            &ClientError::Refused {
-                address: "127.0.0.1:7400".to_owned(),
-                status: Box::new(status),
-                accepted: None,
-                tried: Vec::new(),
-            },
-        );
-
-        assert_eq!(
-            error.text(),
-            "error: cannot publish order.paid: there is no tenant `acme`\n\
-             \x20 answered by 127.0.0.1:7400\n\
-             \x20 try: pushrail tenants list; pushrail tenants create <id>\n"
-        );
-        assert_eq!(error.exit(), Exit::NotFound);
-    }
-
-    #[test]
-    fn every_field_that_was_refused_is_named() {
-        let mut details =
-            ErrorDetails::with_bad_request_violation("event.payload", "larger than 262144 bytes");
-        details.set_error_info("FIELD_INVALID", failure::DOMAIN, HashMap::new());
-        let status = Status::with_error_details(Code::InvalidArgument, "a field is wrong", details);
-
-        let error = CliError::of_status("publish", &status);
-
-        assert!(
-            error.text().contains("event.payload: larger than 262144 bytes"),
-            "{}",
-            error.text()
-        );
-        assert_eq!(error.exit(), Exit::Usage);
-    }
-
-    #[test]
-    fn tries_that_came_to_the_same_are_told_once() {
-        let one = |address: &str, why: &str| Try {
-            address: address.to_owned(),
-            why: why.to_owned(),
-        };
-
-        let lines = told(&[
-            one("a:1", "no"),
-            one("b:1", "no"),
-            one("a:1", "no"),
-            one("c:1", "mute"),
-        ]);
-
-        assert_eq!(lines, ["a:1, b:1: no (3 tries)", "c:1: mute"]);
-    }
-
-    #[test]
-    fn a_silence_is_told_as_such_with_what_makes_a_repeat_harmless() {
-        let silent = |lost, accepted| ClientError::Unanswered {
-            lost,
-            accepted,
-            tried: vec![Try {
-                address: "a:1".to_owned(),
-                why: "it did not answer in time".to_owned(),
-            }],
-        };
-
-        let write = CliError::of("pause it", &silent(Lost::Time, Some(Accepted::Unknown)))
-            .repeating("--request-id", "req-1");
-        let lost = CliError::of("pause it", &silent(Lost::Connection, Some(Accepted::Unknown)));
-        let read = CliError::of("show it", &silent(Lost::Time, None)).repeating("--request-id", "req-1");
-
-        assert_eq!(
-            write.text(),
-            "error: cannot pause it: no answer came in time\n\
-             \x20 it is unknown whether it was accepted\n\
-             \x20 a:1: it did not answer in time\n\
-             \x20 try: the same command with --request-id req-1: what was accepted already is not done twice\n"
-        );
-        assert_eq!((write.exit(), lost.exit()), (Exit::TimeOut, Exit::Unavailable));
-        assert!(
-            lost.text().contains("it is unknown whether it was accepted"),
-            "{}",
-            lost.text()
-        );
-        assert!(!read.text().contains("accepted"), "{}", read.text());
-    }
-
-    #[test]
-    fn one_wrong_field_is_said_once() {
-        let mut details = ErrorDetails::with_bad_request_violation("event.event_type", "an empty segment");
-        details.set_error_info("FIELD_INVALID", failure::DOMAIN, HashMap::new());
-        let message = "event.event_type: an empty segment";
-        let status = Status::with_error_details(Code::InvalidArgument, message, details);
-
-        let error = CliError::of_status("publish a..b", &status);
-
-        assert_eq!(
-            error.text(),
-            "error: cannot publish a..b: event.event_type: an empty segment\n"
-        );
-    }
-}
+mod tests;

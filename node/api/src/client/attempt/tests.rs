@@ -163,6 +163,18 @@ async fn a_request_that_no_node_takes_is_not_sent() {
     );
 }
 
+#[tokio::test]
+async fn whoever_waited_long_is_not_asked_again_unless_patience_was_asked_for() {
+    let brief = client(&["127.0.0.1:1".to_owned()], 10_000, Patience::Brief);
+    let whole = client(&["127.0.0.1:1".to_owned()], 10_000, Patience::Whole);
+    let (soon, long) = (Duration::from_millis(200), Duration::from_millis(4_800));
+
+    assert!(brief.goes_on(1, true, soon));
+    assert!(!brief.goes_on(1, true, long));
+    assert!(!brief.goes_on(1, false, soon));
+    assert!(whole.goes_on(9, false, long));
+}
+
 #[test]
 fn a_silent_node_leaves_time_for_the_others() {
     let seconds = Duration::from_secs;

@@ -19,7 +19,7 @@ use crate::cli::{json as to_json, words};
 const BATCH_EVENTS_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 3 * 1024 * 1024;
 
-/// Publishes all of them. A call that fails as a whole ends it: what stopped it would stop the next one, too.
+/// Publishes all of them, until a call fails as a whole.
 pub(super) async fn publish(session: &Session, events: Vec<Numbered>, key: &str) -> Result<(), CliError> {
     let total = events.len();
     let bar = progress(total);
@@ -38,6 +38,9 @@ pub(super) async fn publish(session: &Session, events: Vec<Numbered>, key: &str)
                 (vec![Err(refused); call.len()], Some(whole))
             }
         };
+        let stuck = results
+            .iter()
+            .all(|result| matches!(result, Err(why) if why.is_of_the_cluster()));
         for (numbered, result) in call.iter().zip(results) {
             print(session, numbered, index, &result)?;
             index += 1;
@@ -47,8 +50,11 @@ pub(super) async fn publish(session: &Session, events: Vec<Numbered>, key: &str)
             }
         }
         bar.inc(u64::try_from(call.len()).unwrap_or(u64::MAX));
-        if let Some(whole) = whole {
-            tally.stop(&whole);
+        if let Some(whole) = &whole {
+            tally.stop(whole);
+        }
+        // What stopped all of these would stop the next ones, too, each after a wait of its own.
+        if whole.is_some() || stuck {
             break;
         }
     }

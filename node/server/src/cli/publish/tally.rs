@@ -43,6 +43,11 @@ impl Refused {
         }
     }
 
+    /// Whether it says something of the cluster, not of the event.
+    pub(super) fn is_of_the_cluster(&self) -> bool {
+        self.exit == Exit::Unavailable
+    }
+
     /// The error of a call that failed as a whole, for each of its events.
     pub(super) fn by(error: &CliError, accepted: Option<Accepted>) -> Self {
         Self {
@@ -117,7 +122,7 @@ impl Tally {
             error = error.helping(help);
         }
         let perhaps = |(why, _): &(Refused, _)| why.accepted == Some(Accepted::Unknown);
-        if self.groups.iter().any(perhaps) {
+        if self.groups.iter().any(perhaps) || (self.help.is_none() && !self.unsent.is_empty()) {
             let flag = format!("the same command with --idempotency-key {key}");
             error = error.helping(&format!("{flag}: what was accepted already is not done twice"));
         }
