@@ -38,13 +38,10 @@ pub(crate) fn settle(
     context: &mut Context<'_, '_>,
     lane: Lane,
     key: &DeliveryKey,
-    mut delivery: Delivery,
+    delivery: Delivery,
 ) -> Result<(), StoreError> {
-    leave(context, lane, key, &delivery)?;
-    delivery.state = DeliveryState::Delivered { at: context.now };
-    enter(context, lane, key, &delivery);
-    tables::put(context.txn, key, &delivery);
-    Ok(())
+    let state = DeliveryState::Delivered { at: context.now };
+    stand(context, lane, key, delivery, state)
 }
 
 /// It will be tried again at `due`.
@@ -52,14 +49,10 @@ pub(crate) fn schedule(
     context: &mut Context<'_, '_>,
     lane: Lane,
     key: &DeliveryKey,
-    mut delivery: Delivery,
+    delivery: Delivery,
     due: Timestamp,
 ) -> Result<(), StoreError> {
-    leave(context, lane, key, &delivery)?;
-    delivery.state = DeliveryState::Scheduled { due };
-    enter(context, lane, key, &delivery);
-    tables::put(context.txn, key, &delivery);
-    Ok(())
+    stand(context, lane, key, delivery, DeliveryState::Scheduled { due })
 }
 
 /// It is given up after `last`, and lies in the dead-letter queue from now on.
@@ -108,12 +101,9 @@ pub(crate) fn discard(
     mut delivery: Delivery,
     actor: &str,
 ) -> Result<(), StoreError> {
-    leave(context, lane, key, &delivery)?;
-    delivery.state = DeliveryState::Discarded { at: context.now };
     actor.clone_into(&mut delivery.discarded_by);
-    enter(context, lane, key, &delivery);
-    tables::put(context.txn, key, &delivery);
-    Ok(())
+    let state = DeliveryState::Discarded { at: context.now };
+    stand(context, lane, key, delivery, state)
 }
 
 /// Nobody has dealt with it in time: it leaves the dead-letter queue for good.
@@ -121,19 +111,16 @@ pub(crate) fn expire(
     context: &mut Context<'_, '_>,
     lane: Lane,
     key: &DeliveryKey,
-    mut delivery: Delivery,
+    delivery: Delivery,
     died: Timestamp,
     reason: DeathReason,
 ) -> Result<(), StoreError> {
-    leave(context, lane, key, &delivery)?;
-    delivery.state = DeliveryState::Expired {
+    let state = DeliveryState::Expired {
         at: context.now,
         died,
         reason,
     };
-    enter(context, lane, key, &delivery);
-    tables::put(context.txn, key, &delivery);
-    Ok(())
+    stand(context, lane, key, delivery, state)
 }
 
 /// Its destination was removed: it ends as it is.
@@ -141,10 +128,22 @@ pub(crate) fn cancel(
     context: &mut Context<'_, '_>,
     lane: Lane,
     key: &DeliveryKey,
+    delivery: Delivery,
+) -> Result<(), StoreError> {
+    let state = DeliveryState::Cancelled { at: context.now };
+    stand(context, lane, key, delivery, state)
+}
+
+/// It goes from the state it is in to `state`, with all that hangs on both.
+fn stand(
+    context: &mut Context<'_, '_>,
+    lane: Lane,
+    key: &DeliveryKey,
     mut delivery: Delivery,
+    state: DeliveryState,
 ) -> Result<(), StoreError> {
     leave(context, lane, key, &delivery)?;
-    delivery.state = DeliveryState::Cancelled { at: context.now };
+    delivery.state = state;
     enter(context, lane, key, &delivery);
     tables::put(context.txn, key, &delivery);
     Ok(())

@@ -36,7 +36,7 @@ pub(super) struct List {
     /// To which destination alone
     #[arg(long, value_parser = text)]
     destination: Option<String>,
-    /// In which state alone: scheduled, delivered, dead, discarded
+    /// In which state alone: scheduled, delivered, dead, discarded, expired, cancelled
     #[arg(long, value_parser = narrow::state)]
     state: Option<DeliveryState>,
     #[command(flatten)]
