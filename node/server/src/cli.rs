@@ -91,7 +91,7 @@ pub enum Verb {
 pub fn run(verb: Verb, serve: impl FnOnce(Flags) -> ExitCode) -> ExitCode {
     let outcome = match verb {
         Verb::Serve(args) => return serve(args),
-        Verb::Sandbox(flags) => return sandbox::main(&flags),
+        Verb::Sandbox(flags) => sandbox::main(&flags),
         Verb::Cluster(noun) => ask(noun.reach, |session| Box::pin(cluster::run(session, noun.verb))),
         Verb::Tenants(noun) => ask(noun.reach, |session| Box::pin(tenants::run(session, noun.verb))),
         Verb::Destinations(noun) => ask(noun.reach, |session| {

@@ -9,7 +9,6 @@ mod words;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -21,7 +20,7 @@ use crate::config::problem::ConfigError;
 use crate::config::{Advertise, Config, LogConfig, LogFormat};
 use crate::sandbox::place::{NODES, NodePorts, Place, loopback};
 use crate::sandbox::receiver::Receiver;
-use crate::serve::{self, Running, ServeError, Surroundings};
+use crate::serve::{self, Running, ServeError, Surroundings, exit};
 use crate::telemetry::{self, chain};
 
 /// What is still under way when all has stopped is given this long before its files are removed.
@@ -98,17 +97,17 @@ pub enum SandboxError {
     Failed(String),
 }
 
-/// Runs one until Ctrl-C.
-pub fn main(flags: &Flags) -> ExitCode {
+/// Runs one until Ctrl-C, and ends the process.
+pub fn main(flags: &Flags) -> ! {
     telemetry::start(&LogConfig {
         format: LogFormat::Auto,
         level: flags.log_level.clone(),
     });
     match sandbox(flags) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => exit::end(exit::STOPPED),
         Err(error) => {
             say(&format!("error: the sandbox: {}\n", chain(&error)));
-            ExitCode::FAILURE
+            exit::end(exit::FAILED)
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::shards::balancer;
 use crate::telemetry::{self, chain};
 use crate::{housekeeping, metrics, services, upkeep};
 
-mod exit;
+pub(crate) mod exit;
 
 /// For requests of callers under way when the node stops: longer than any answer takes.
 const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
@@ -365,14 +365,14 @@ pub fn main(flags: &Flags) -> ExitCode {
     let code = runtime.block_on(run(config));
     // What was abandoned is not waited for.
     runtime.shutdown_background();
-    code
+    exit::end(code)
 }
 
-async fn run(config: Config) -> ExitCode {
+async fn run(config: Config) -> u8 {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         error!("signals cannot be listened for");
-        return ExitCode::FAILURE;
+        return exit::FAILED;
     };
     let mut asked = async || {
         tokio::select! {
@@ -382,7 +382,7 @@ async fn run(config: Config) -> ExitCode {
     };
     let started = tokio::select! {
         started = start(config, Surroundings::default()) => started,
-        () = asked() => return ExitCode::SUCCESS,
+        () = asked() => return exit::STOPPED,
     };
     let mut running = match started {
         Ok(running) => running,
@@ -393,7 +393,7 @@ async fn run(config: Config) -> ExitCode {
                 | ServeError::Net(_)
                 | ServeError::Egress(_)
                 | ServeError::Keyring(_)
-                | ServeError::Delivery(_) => ExitCode::FAILURE,
+                | ServeError::Delivery(_) => exit::FAILED,
             };
             error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");
             return code;
@@ -407,10 +407,10 @@ async fn run(config: Config) -> ExitCode {
         () = asked() => {}
     }
     tokio::select! {
-        () = running.stop() => ExitCode::SUCCESS,
+        () = running.stop() => exit::STOPPED,
         () = asked() => {
             warn!("asked to stop again, ending at once");
-            ExitCode::FAILURE
+            exit::FAILED
         }
     }
 }
