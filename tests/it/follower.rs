@@ -50,6 +50,7 @@ async fn a_follower_killed_is_missed_by_nobody_and_catches_up_when_it_is_back() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_comes_back_sends_nothing_that_was_settled_while_it_was_away() {
     let mut world = World::three().await;
+    world.receiver.name_senders();
     let away = world.cluster.follower().await;
     let hook = world
         .webhook_owned_by(away, "acme", Behaviour::hold(), |_| {})

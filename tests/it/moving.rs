@@ -18,6 +18,7 @@ const DESTINATIONS: usize = 24;
 #[tokio::test(flavor = "multi_thread")]
 async fn shards_that_move_while_deliveries_run_duplicate_none() {
     let mut world = World::three().await;
+    world.receiver.name_senders();
     let leader = world.cluster.leader().await;
     let away = world.cluster.follower().await;
     let ended = world.cluster.node(away).terminate(SOON).await;

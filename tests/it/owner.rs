@@ -25,6 +25,7 @@ async fn a_leader_killed_in_mid_attempt_is_replaced_within_five_seconds() {
 }
 
 async fn killed_in_mid_attempt(mut world: World, owner: u64) {
+    world.receiver.name_senders();
     let hook = world
         .webhook_owned_by(owner, "acme", Behaviour::default(), |_| {})
         .await;

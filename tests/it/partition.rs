@@ -44,6 +44,7 @@ struct CutOff {
 }
 
 async fn cut_off(mut world: World, lonely: u64) -> CutOff {
+    world.receiver.name_senders();
     // Given: the node has more to deliver than it can while the test lasts, at a steady pace.
     let slow = Behaviour::slow(Duration::from_millis(40));
     let hook = world

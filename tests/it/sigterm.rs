@@ -18,6 +18,7 @@ use crate::world::{SOON, World};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_flight_is_finished_and_recorded_before_the_process_ends() {
     let mut world = World::three().await;
+    world.receiver.name_senders();
     let node = world.cluster.follower().await;
     let hook = world
         .webhook_owned_by(node, "acme", Behaviour::hold(), |_| {})

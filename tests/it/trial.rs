@@ -28,6 +28,7 @@ fn header<'a>(headers: &'a [v1::TestHeader], name: &str) -> Option<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_shows_request_answer_time_and_class_through_any_node_and_leaves_no_trace() {
     let mut world = World::three().await;
+    world.receiver.name_senders();
     let answers = Behaviour::of(|seen| Answer::Status {
         status: if seen.of_path == 2 { 503 } else { 202 },
         headers: vec![("x-seen", "yes".to_owned()), ("retry-after", "7".to_owned())],

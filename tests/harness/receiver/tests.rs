@@ -25,6 +25,7 @@ async fn post(receiver: &Receiver, path: &str, id: &str) -> Option<String> {
 #[tokio::test]
 async fn a_script_counts_each_event_for_itself() {
     let receiver = Receiver::start().await;
+    receiver.name_senders();
     receiver.script("/hook", Behaviour::first(1, 500));
 
     for (id, status) in [("a", "500"), ("b", "500"), ("a", "200"), ("b", "200")] {
