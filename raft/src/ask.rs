@@ -22,6 +22,8 @@ use crate::wire::{self, proto};
 
 /// How long one attempt to get an answer may take, beside what the question itself waits for.
 const ANSWER: Duration = Duration::from_millis(1_500);
+/// How long an answer of the leader is under way at most, as a rule.
+const ROUND_TRIP: Duration = Duration::from_millis(150);
 /// A moment for an election, or for a leader to find its majority.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -102,10 +104,12 @@ impl Questions {
                     return fenced.map_err(|error| error.into_read_error());
                 }
                 let mut client = self.client(&leader)?;
+                // The leader knows which owner is silent: its answer must be here before this node's own time is over.
+                let waits = left.saturating_sub(ROUND_TRIP);
                 let request = proto::AwaitFenceRequest {
                     shard: u32::from(shard.number()),
                     index: index.0,
-                    within: Span::from_duration(left).0,
+                    within: Span::from_duration(waits).0,
                 };
                 let request = self.peers.request(leader.node, request);
                 let answer = within(left + ANSWER, client.await_fence(request)).await?;

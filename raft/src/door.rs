@@ -238,8 +238,11 @@ impl Door {
         open.copies.retain(|session| *session != reply.session);
         match reply.outcome {
             Outcome::Answered { answers, term } => self.settle(reply.number, answers, term),
-            // A copy sent again would only be retired again.
-            Outcome::Retired => self.give_up(reply.number, "its door has started anew".to_owned()),
+            // A copy sent again would only be retired again, and so would every other batch.
+            Outcome::Retired => {
+                self.ways.outrun();
+                self.give_up(reply.number, "its door has started anew".to_owned());
+            }
             Outcome::Refused { leader, why } => {
                 open.last_why = match leader {
                     Some(leader) => format!("{why}; node {leader} may"),

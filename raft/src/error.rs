@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use pushrail_machine::store::StoreError;
 use pushrail_model::ids::{LogIndex, NodeId};
 
+/// What to do about a data directory that does not hold any more what it must.
+pub const RECOVERY: &str = "the other nodes hold what is missing: put this directory aside, start the node on an empty \
+                            one, and where `pushrail cluster status` does not show it live within a minute, restart \
+                            the leader: the next one fills it";
+
 /// A replica could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

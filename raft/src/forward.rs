@@ -1,6 +1,6 @@
 //! The door's ways to the leader: straight to this node's proposer, or over one open call to another node.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +36,15 @@ impl LeaderWays {
 }
 
 impl Ways for LeaderWays {
+    fn outrun(&self) {
+        let (node, boot) = (self.peers.me(), self.peers.start().boot);
+        self.peers.be_outrun(format!(
+            "the cluster knows a later start of node {node} than this one, which is start {boot} of its data directory, \
+             and takes nothing from it. Either another process runs as this node: stop it. Or this directory was made \
+             while the clock was behind: give this machine a new node id and an empty directory"
+        ));
+    }
+
     fn open(&self, leader: &LeaderSeen, reply: ReplyTo, lost: LostTo) -> Box<dyn Way> {
         if leader.node == self.peers.me() {
             return Box::new(Straight {
@@ -49,7 +58,7 @@ impl Ways for LeaderWays {
             peers: Arc::clone(&self.peers),
             leader: leader.clone(),
             reply,
-            left: Arc::default(),
+            left: Arc::new(Left(Mutex::new(Some(Vec::new())))),
         };
         let closed = lost;
         tokio::spawn(async move { call.run(batches, closed).await });
@@ -96,8 +105,33 @@ struct Call {
     peers: Arc<Peers>,
     leader: LeaderSeen,
     reply: ReplyTo,
-    // Batches that the connection has taken: they may have arrived. Others certainly have not.
-    left: Arc<Mutex<Vec<BatchNumber>>>,
+    left: Arc<Left>,
+}
+
+/// Batches that the connection has taken and that have no answer: they may have arrived. Others certainly have not. Once
+/// it has been read, `None`: the connection, which may outlive its call for a moment, takes no more.
+struct Left(Mutex<Option<Vec<BatchNumber>>>);
+
+impl Left {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<BatchNumber>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a batch that is about to leave, unless it is too late for that.
+    fn leaves(&self, number: BatchNumber) -> bool {
+        let mut left = self.lock();
+        left.as_mut().map(|left| left.push(number)).is_some()
+    }
+
+    fn answered(&self, number: BatchNumber) {
+        if let Some(left) = self.lock().as_mut() {
+            left.retain(|open| *open != number);
+        }
+    }
+
+    fn close(&self) -> Vec<BatchNumber> {
+        self.lock().take().unwrap_or_default()
+    }
 }
 
 impl Call {
@@ -107,7 +141,7 @@ impl Call {
             Err(status) => format!("node {}: {}", self.leader.node, status.message()),
         };
         tracing::debug!(node = %self.leader.node, why, "a way to the leader has ended");
-        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = self.left.close();
         // The door may have stopped.
         lost.sender
             .send(Lost {
@@ -123,12 +157,10 @@ impl Call {
         let mut client = self.peers.client(leader, &self.leader.peer, Lane::Door)?;
         let outbound = {
             let (left, peers) = (Arc::clone(&self.left), Arc::clone(&self.peers));
-            ReceiverStream::new(batches)
-                .take_while(move |_| std::future::ready(peers.reaches(leader)))
-                .inspect(move |batch| {
-                    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-                    left.push(BatchNumber(batch.number));
-                })
+            ReceiverStream::new(batches).take_while(move |batch| {
+                let goes = peers.reaches(leader) && left.leaves(BatchNumber(batch.number));
+                std::future::ready(goes)
+            })
         };
         let opening = client.forward(self.peers.request(leader, outbound));
         let mut answers = timeout(OPEN, opening)
@@ -143,10 +175,7 @@ impl Call {
             let Ok(received) = received else { continue };
             let Some(answer) = received? else { return Ok(()) };
             let number = BatchNumber(answer.number);
-            self.left
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .retain(|open| *open != number);
+            self.left.answered(number);
             let reply = Reply {
                 session: self.reply.session,
                 number,

@@ -4,15 +4,16 @@
 //! is replicated or large is protobuf and lies elsewhere. A directory is made in two steps, so that one whose
 //! making was interrupted is recognised.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bincode::{Decode, Encode};
 use pushrail_model::ids::{BootId, NodeId};
 
-use crate::error::StartError;
+use crate::error::{RECOVERY, StartError};
 use crate::seal::Seals;
 use crate::watermark::Watermark;
 
@@ -89,7 +90,12 @@ impl DataDir {
             Some(_) | None => Ok(()),
         };
         foreign()?;
-        fs::create_dir_all(root).map_err(io)?;
+        // Payloads lie in it: where it is made here, nobody else looks into it.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .map_err(io)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -106,9 +112,7 @@ impl DataDir {
         let found = match read(&root.join(IDENTITY)) {
             Ok(found) => found.map_err(|why| StartError::Damaged {
                 path: root.to_path_buf(),
-                why: format!(
-                    "its file `{IDENTITY}` {why}; remove the directory and let this machine join under a new node id"
-                ),
+                why: format!("its file `{IDENTITY}` {why}; {RECOVERY}"),
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 foreign()?;
@@ -141,7 +145,7 @@ impl DataDir {
         ];
         if let Some(missing) = parts.iter().find(|part| !part.exists()) {
             return Err(damaged(format!(
-                "{} is missing; put it back, or remove the directory and let this machine join under a new node id",
+                "{} is missing; put it back, or: {RECOVERY}",
                 missing.display()
             )));
         }

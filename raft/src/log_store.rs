@@ -235,8 +235,13 @@ impl LogStore {
         }
         let mut taken = 0;
         let mut entries = Vec::new();
-        for found in self.read().read(start, end) {
+        let mut next = start;
+        while next < end {
+            // Let go between records: a cold one is read from the disk, and who writes waits for that one at most.
+            let found = self.read().read(next, end).next();
+            let Some(found) = found else { break };
             let (IdRecord(id), payload) = found?;
+            next = id.index + 1;
             taken += payload.body_bytes();
             if taken > bytes && !entries.is_empty() {
                 break;

@@ -93,8 +93,13 @@ impl Peers {
     /// Takes note of an error that another node answered: one says that this process must not go on.
     pub(crate) fn heard(&self, status: &Status) {
         if status.code() == Code::AlreadyExists {
-            self.outrun.get_or_init(|| status.message().to_owned());
+            self.be_outrun(status.message().to_owned());
         }
+    }
+
+    /// This process must not go on.
+    pub(crate) fn be_outrun(&self, why: String) {
+        self.outrun.get_or_init(|| why);
     }
 
     /// Why this process must not go on: another one speaks as this node.

@@ -30,6 +30,9 @@ use crate::view::{Answered, Freshness, View};
 
 /// How long a read may wait for the leader and for the state.
 const READ_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a leader is looked for that can say how the cluster stands: an election, but no longer. Whoever asks wants to
+/// see soon that there is none.
+const STATUS_DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// What the state answered to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,7 +260,7 @@ impl Replica {
     pub async fn cluster_status(&self) -> Result<ClusterStatus, ReadError> {
         self.parts
             .questions
-            .cluster_status(Instant::now() + READ_DEADLINE)
+            .cluster_status(Instant::now() + STATUS_DEADLINE)
             .await
     }
 

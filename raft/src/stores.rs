@@ -8,7 +8,7 @@ use pushrail_model::ids::NodeId;
 use pushrail_rocks::RocksOptions;
 
 use crate::config::ScrubPolicy;
-use crate::error::{Cause, Failure, StartError, in_full};
+use crate::error::{Cause, Failure, RECOVERY, StartError, in_full};
 use crate::hints::HintSender;
 use crate::local::DataDir;
 use crate::log_check::LogDamage;
@@ -83,7 +83,8 @@ impl Stores {
 fn rewind(root: &Path, log: &LogStore, state: &State) -> Result<(), StartError> {
     let applied = state.progress().borrow().applied;
     let last = log.last();
-    if applied.map(|id| id.index) <= last.map(|id| id.index) {
+    // By term, too: a longer tail of an older term, which was never committed, does not hold what was applied.
+    if applied <= last {
         return Ok(());
     }
     if let Some(purged) = log.purged() {
@@ -131,11 +132,7 @@ pub(crate) fn not_started(root: &Path, failure: Failure) -> StartError {
 fn damaged_directory(root: &Path, error: &dyn std::error::Error) -> StartError {
     StartError::Damaged {
         path: root.to_path_buf(),
-        why: format!(
-            "{}. The other nodes hold what is missing: remove this directory and let this machine join under a \
-             new node id",
-            in_full(error)
-        ),
+        why: format!("{}; {RECOVERY}", in_full(error)),
     }
 }
 

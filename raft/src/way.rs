@@ -27,6 +27,9 @@ pub(crate) trait Way: Send + 'static {
 pub(crate) trait Ways: Send + 'static {
     /// A way to `leader`. Its end is told through `lost`, with the numbers that may have left this node.
     fn open(&self, leader: &LeaderSeen, reply: ReplyTo, lost: LostTo) -> Box<dyn Way>;
+
+    /// A batch that is still open was not applied, since the cluster knows a later start of this node.
+    fn outrun(&self);
 }
 
 /// Where the end of a way is told.

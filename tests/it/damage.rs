@@ -83,7 +83,10 @@ async fn a_node_on_damaged_data_names_the_file_and_ends() {
             let name = path.file_name().unwrap().to_string_lossy();
             assert_eq!(output.status.code(), Some(DAMAGE), "{ending}: {said}");
             assert!(said.contains(&*name), "{name} is not named: {said}");
-            assert!(said.contains("join under a new node id"), "{ending}: {said}");
+            assert!(
+                said.contains("start the node on an empty one"),
+                "{ending}: {said}"
+            );
         }
         fs::write(&path, whole).unwrap();
     }

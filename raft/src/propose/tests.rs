@@ -1,5 +1,7 @@
 //! The door against leaders of our own making.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -32,6 +34,7 @@ struct FakeLeader {
 
 struct FakeWays {
     opened: mpsc::UnboundedSender<FakeLeader>,
+    outrun: Arc<AtomicBool>,
 }
 
 struct FakeWay {
@@ -51,6 +54,10 @@ impl Ways for FakeWays {
             })
             .unwrap();
         Box::new(FakeWay { copies: sender })
+    }
+
+    fn outrun(&self) {
+        self.outrun.store(true, Ordering::Release);
     }
 }
 
@@ -110,6 +117,7 @@ struct World {
     door: DoorHandle,
     leaders: mpsc::UnboundedReceiver<FakeLeader>,
     leader: watch::Sender<Option<LeaderSeen>>,
+    outrun: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -118,13 +126,18 @@ impl World {
         let (leader, seen) = watch::channel(None);
         let (opened, leaders) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
-        let ways = Box::new(FakeWays { opened });
+        let outrun = Arc::new(AtomicBool::new(false));
+        let ways = Box::new(FakeWays {
+            opened,
+            outrun: Arc::clone(&outrun),
+        });
         let (door, task) = spawn(NodeId(1), BootId(7), seen, ways, stop.clone());
         tokio::spawn(task);
         Self {
             door,
             leaders,
             leader,
+            outrun,
             stop,
         }
     }
@@ -304,7 +317,10 @@ async fn a_command_is_unknown_while_one_copy_has_no_outcome() {
 async fn a_command_has_an_answer_in_time_even_where_the_door_is_stuck() {
     let (_leader, seen) = watch::channel(None);
     let (opened, _leaders) = mpsc::unbounded_channel();
-    let ways = Box::new(FakeWays { opened });
+    let ways = Box::new(FakeWays {
+        opened,
+        outrun: Arc::default(),
+    });
     let (door, _stuck) = spawn(NodeId(1), BootId(7), seen, ways, CancellationToken::new());
 
     let error = door.propose(command(), None, Instant::now() + SHORT).await;
@@ -406,7 +422,7 @@ async fn without_a_leader_a_command_is_certainly_not_accepted() {
 }
 
 #[tokio::test]
-async fn a_retired_batch_is_given_up_at_once() {
+async fn a_retired_batch_is_given_up_at_once_and_the_node_learns_that_it_is_outrun() {
     let mut world = World::new();
     let mut leader = world.elect(2, 1).await;
     let proposed = world.propose(LONG);
@@ -415,6 +431,7 @@ async fn a_retired_batch_is_given_up_at_once() {
     leader.reply(copy.number, Outcome::Retired);
 
     assert!(proposed.await.unwrap().unwrap_err().is_certain());
+    assert!(world.outrun.load(Ordering::Acquire));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! How a node's process ends where it cannot go on, as whoever supervises it learns it: beside 0, 1 (failed) and 2 (a
 //! wrong configuration) two codes as sysexits.h numbers them.
 
-use pushrail_raft::error::Cause;
+use pushrail_raft::error::{Cause, RECOVERY};
 
 /// Bytes on the disk are not what was written: the node will not start again on this directory.
 const DAMAGE: u8 = 65;
@@ -29,15 +29,13 @@ pub(crate) fn end(code: u8) -> ! {
 }
 
 /// What the process log says, and what to do.
-pub(super) fn words(cause: Cause) -> &'static str {
+pub(super) fn words(cause: Cause) -> String {
     match cause {
         Cause::Disk => {
             "the disk failed, ending the process: look after the disk before this node is started again"
+                .to_owned()
         }
-        Cause::Damage => {
-            "data of this node are damaged, ending the process: the other nodes hold what is missing; remove its data \
-             directory and let this machine join under a new node id"
-        }
-        Cause::Other => "node failed, ending the process",
+        Cause::Damage => format!("data of this node are damaged, ending the process: {RECOVERY}"),
+        Cause::Other => "node failed, ending the process".to_owned(),
     }
 }
