@@ -253,7 +253,9 @@ async fn a_frozen_node_is_passed_over_and_alone_it_leaves_a_key_for_the_repeat()
     let alone = shell.at(&mute);
     let (_, said) = alone.fails("publish --type orders.paid --data {} --timeout 1s", 124);
     let both = shell.at(&format!("{mute},{good}"));
+    let begun = Instant::now();
     let receipt = both.json("publish --type orders.paid --data {\"n\":1} -o json");
+    let passed = begun.elapsed();
 
     for part in [
         "it is unknown whether it was accepted",
@@ -263,6 +265,7 @@ async fn a_frozen_node_is_passed_over_and_alone_it_leaves_a_key_for_the_repeat()
         assert!(said.contains(part), "{said}");
     }
     assert!(!said.contains("answered by"), "{said}");
+    assert!(passed < Duration::from_secs(4), "{passed:?}");
     assert_eq!(receipt["duplicate"], false, "{receipt}");
     world.cluster.thaw(frozen);
     // The frozen node may carry out the first one when it wakes; the second is one event, whoever took it.

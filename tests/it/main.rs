@@ -36,4 +36,5 @@ mod sigterm;
 mod startup;
 mod tidy;
 mod trial;
+mod unsettled;
 mod world;

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::cluster::{Cluster, Shape};
 use harness::eventually::eventually;
 use harness::node::Node;
+use harness::ports::Port;
 use harness::process::{Outlives, Process, pushrail, tail};
 use pushrail_api::v1;
 use tonic::Code;
@@ -252,6 +253,53 @@ async fn a_cluster_with_an_absent_member_is_not_formed_and_the_member_is_named()
     let words = refused.message();
     assert!(words.contains("nothing was formed: node 3 at"), "{words}");
     cluster.restart(3);
+    cluster.form().await;
+    cluster.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_not_formed_of_members_at_addresses_of_others() {
+    let mut cluster = Cluster::unformed(Shape::three()).await;
+    for id in cluster.ids() {
+        cluster.restart(id);
+    }
+    let right = cluster.members();
+    let mut swapped = right.clone();
+    let (second, third) = (right.members[1].clone(), right.members[2].clone());
+    swapped.members[1].client = third.client;
+    swapped.members[2].client = second.client;
+    let mut nowhere = right.clone();
+    let nobody = Port::reserve();
+    nowhere.members[2].http = nobody.address().to_string();
+    let mut crossed = right.clone();
+    crossed.members[0].client = right.members[0].http.clone();
+    crossed.members[0].http = right.members[0].client.clone();
+
+    for (members, words) in [
+        (
+            swapped,
+            [
+                "is node 3: correct the number or the address for clients",
+                "is node 2",
+            ],
+        ),
+        (nowhere, ["refused", "correct its address for HTTP"]),
+        (
+            crossed,
+            [
+                "this is not the client port of a node",
+                "it is not the HTTP port of a node",
+            ],
+        ),
+    ] {
+        let asked = Instant::now();
+        let refused = cluster.door(1).cluster().init(members).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+        for word in words {
+            assert!(refused.message().contains(word), "`{word}` is not in: {refused}");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    }
     cluster.form().await;
     cluster.ready().await;
 }

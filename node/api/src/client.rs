@@ -17,6 +17,11 @@ use tonic::transport::{Channel, Endpoint};
 pub use calls::drawn_id;
 pub use error::{ClientError, Lost, Try};
 
+/// How often a node that is asked something is asked whether it lives.
+const PING: Duration = Duration::from_secs(1);
+/// How long its answer to that may take: no busy node takes so long.
+const PONG: Duration = Duration::from_millis(1_500);
+
 /// How long to try.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientOptions {
@@ -151,12 +156,13 @@ impl Node {
         if endpoint.uri().port_u16().is_none_or(|port| port == 0) {
             return Err(bad("it has no port"));
         }
-        // A peer that vanished without a word is found out by pings, not by the next call's whole patience.
+        // A node that vanished or froze without a word is found out by pings while it is asked, so that the next one is
+        // asked long before this one's time is over.
         let endpoint = endpoint
             .connect_timeout(options.connect.min(options.deadline / 2))
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5));
+            .http2_keep_alive_interval(PING)
+            .keep_alive_timeout(PONG);
         Ok(Self {
             address: address.to_owned(),
             channel: endpoint.connect_lazy(),

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::config::DeliveryConfig;
 use crate::delivery::attempt::Outfit;
-use crate::delivery::event::Event;
+use crate::delivery::event::{Ending, Event};
 use crate::delivery::gate::Gate;
 use crate::delivery::launch::Launcher;
 use crate::delivery::links::Links;
@@ -48,6 +48,10 @@ const RECORDING_SHARE: u32 = 5;
 /// balancer and of the log. A quarter of the time for ending at most.
 const TAKEN_OVER: Duration = Duration::from_secs(2);
 const TAKEN_OVER_SHARE: u32 = 4;
+/// For how long before attempts are abandoned nothing begins any more, beside one that hangs either: most attempts take
+/// less. A quarter of their time at most.
+const QUIET: Duration = Duration::from_secs(2);
+const QUIET_SHARE: u32 = 4;
 
 /// Whether anybody may take this node's shards over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +142,10 @@ impl Delivery {
             Others::Some => now + TAKEN_OVER.min(limit / TAKEN_OVER_SHARE),
             Others::None => now,
         };
-        // An error says that the loop has ended by itself.
-        self.events.send(Event::Stop { rest_at }).ok();
         let for_attempts = limit - limit / RECORDING_SHARE;
+        let quiet_at = now + for_attempts - QUIET.min(for_attempts / QUIET_SHARE);
+        // An error says that the loop has ended by itself.
+        self.events.send(Event::Stop(Ending { rest_at, quiet_at })).ok();
         match timeout(for_attempts, &mut self.ended).await {
             Ok(Ok(Err(why))) => error!(error = %why, "delivery failed"),
             Ok(Ok(Ok(())) | Err(_)) => {}

@@ -80,12 +80,14 @@ fn look(replica: &Replica, keyring: &Keyring, seen: LogIndex) -> Result<(LogInde
 /// Says under which keys credentials lie; gives the number of those that cannot be read here.
 fn count_credentials(view: &dyn Read, keyring: &Keyring) -> Result<u64, StoreError> {
     let mut counts = [0_u64; Standing::ALL.len()];
+    let mut contested = false;
     let mut after = None;
     loop {
         let (rows, next) = query::config::all_destinations(view, after.as_deref(), PAGE)?;
         for (_, _, destination) in rows {
             let previous = destination.previous.iter().map(|previous| &previous.credential);
             let all = std::iter::once(&destination.spec.credential).chain(previous);
+            contested |= all.clone().any(|stored| keyring.contests(stored));
             // The worst of them speaks for the destination.
             if let Some(standing) = all.map(|stored| keyring.standing(stored)).max() {
                 counts[standing as usize] += 1;
@@ -96,6 +98,7 @@ fn count_credentials(view: &dyn Read, keyring: &Keyring) -> Result<u64, StoreErr
             break;
         }
     }
+    keyring.contest(contested);
     for standing in Standing::ALL {
         gauge!(figures::CREDENTIALS, "state" => standing.name()).set(counts[standing as usize] as f64);
     }

@@ -2,12 +2,15 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::readiness::Readiness;
+
+/// The header in which a node says its number, so that whoever asks knows whom it asked.
+pub(crate) const NODE: HeaderName = HeaderName::from_static("pushrail-node");
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -26,17 +29,19 @@ pub(crate) fn router(health: Health) -> Router {
 }
 
 async fn alive(State(health): State<Health>) -> impl IntoResponse {
-    match health.readiness.why_dead() {
+    let (code, text) = match health.readiness.why_dead() {
         None => (StatusCode::OK, "alive\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("failed: {why}\n")),
-    }
+    };
+    (code, [(NODE, health.readiness.node().to_string())], text)
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
-    match health.readiness.why_not_ready() {
+    let (code, text) = match health.readiness.why_not_ready() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
-    }
+    };
+    (code, [(NODE, health.readiness.node().to_string())], text)
 }
 
 async fn figures(State(health): State<Health>) -> impl IntoResponse {

@@ -4,25 +4,24 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use chacha20poly1305::XNonce;
 use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use pushrail_model::destination::{Destination, DestinationSpec};
 use pushrail_model::ids::{DestinationId, TenantId};
 use pushrail_model::time::Timestamp;
 
 use crate::config::CredentialsConfig;
+use crate::keyring::key::{Key, id_of, read};
+
+mod key;
 
 /// What a sealed credential begins with: no JSON object does.
 const SEALED: u8 = 1;
-/// Bytes of a key's id: it stands in front of every sealed credential.
-const ID_BYTES_MAX: usize = 32;
-/// Bytes of a key.
-const KEY_BYTES: usize = 32;
 /// Bytes of a nonce: enough to draw them at random for as long as a key lives.
 const NONCE_BYTES: usize = 24;
 /// What is sealed here, and how: part of what is authenticated.
@@ -51,6 +50,12 @@ pub enum KeyringError {
         /// Which one, from 1; what it holds is not shown.
         place: usize,
     },
+    /// A file was named, and no key is in it.
+    #[error("{path} (credentials.keys_file) holds no key: write one ID:KEY a line, or name no file")]
+    Empty {
+        /// Which.
+        path: PathBuf,
+    },
     /// Two keys of one id.
     #[error("{origin} has two keys of the id `{id}`: give the new one an id of its own")]
     Twice {
@@ -72,8 +77,17 @@ pub enum Locked {
         /// Its id.
         key: String,
     },
-    /// The key does not fit, or the bytes are not what was sealed for this destination.
-    #[error("key `{key}` of this node does not open it: another key under the same id, or damaged bytes")]
+    /// The node has another key of that id.
+    #[error(
+        "it is sealed by a key `{key}` that is not this node's key `{key}`: all nodes need the same keys \
+         (credentials.keys_file), and a key that differs an id of its own"
+    )]
+    Another {
+        /// Its id.
+        key: String,
+    },
+    /// The bytes are not what was sealed for this destination.
+    #[error("key `{key}` of this node does not open it: damaged bytes, or another destination's")]
     Refused {
         /// Its id.
         key: String,
@@ -108,15 +122,12 @@ impl Standing {
     }
 }
 
-struct Key {
-    id: String,
-    cipher: XChaCha20Poly1305,
-}
-
 /// The keys of a node. The first one seals; all of them open.
 #[derive(Default)]
 pub struct Keyring {
     keys: Vec<Key>,
+    // Credentials lie under another key of the first one's id: what this node sealed, others could not open.
+    contested: AtomicBool,
 }
 
 impl fmt::Debug for Keyring {
@@ -136,7 +147,12 @@ impl Keyring {
                     path: path.clone(),
                     source,
                 })?;
-                Self::parse(&text, "credentials.keys_file")
+                warn_of_readers(path);
+                let keyring = Self::parse(&text, "credentials.keys_file")?;
+                if !keyring.seals() {
+                    return Err(KeyringError::Empty { path: path.clone() });
+                }
+                Ok(keyring)
             }
             None => Self::parse(config.keys.expose(), "credentials.keys"),
         }
@@ -157,7 +173,10 @@ impl Keyring {
             }
             keys.push(key);
         }
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            contested: AtomicBool::new(false),
+        })
     }
 
     /// Whether there is a key to seal by.
@@ -165,27 +184,49 @@ impl Keyring {
         !self.keys.is_empty()
     }
 
-    /// Seals a credential for its destination; without a key it stays as it is.
-    pub(crate) fn seal(&self, tenant: &TenantId, destination: &DestinationId, plain: &[u8]) -> Bytes {
-        let Some(key) = self.keys.first() else {
-            return Bytes::copy_from_slice(plain);
+    /// Whether it lies under another key of the first one's id.
+    pub(crate) fn contests(&self, stored: &Bytes) -> bool {
+        let (Some(first), Some(name)) = (self.keys.first(), name_of(stored)) else {
+            return false;
         };
+        id_of(name) == first.id && name != first.name
+    }
+
+    /// Takes note of whether any credential does: then nothing is sealed here.
+    pub(crate) fn contest(&self, contested: bool) {
+        self.contested.store(contested, Ordering::Release);
+    }
+
+    /// Seals a credential for its destination; without a key it stays as it is. An error where others seal by another
+    /// key of the same id.
+    pub(crate) fn seal(
+        &self,
+        tenant: &TenantId,
+        destination: &DestinationId,
+        plain: &[u8],
+    ) -> Result<Bytes, Locked> {
+        let Some(key) = self.keys.first() else {
+            return Ok(Bytes::copy_from_slice(plain));
+        };
+        if self.contested.load(Ordering::Acquire) {
+            return Err(Locked::Another { key: key.id.clone() });
+        }
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload {
             msg: plain,
-            aad: &bound_to(tenant, destination, &key.id),
+            aad: &bound_to(tenant, destination, &key.name),
         };
         let sealed = key
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
             .expect("a credential is far smaller than the cipher's limit");
-        let length = u8::try_from(key.id.len()).expect("ids are checked when they are read");
-        let mut out = Vec::with_capacity(2 + key.id.len() + NONCE_BYTES + sealed.len());
+        let length = u8::try_from(key.name.len()).expect("ids are checked when they are read");
+        let mut out = Vec::with_capacity(2 + key.name.len() + NONCE_BYTES + sealed.len());
         out.extend_from_slice(&[SEALED, length]);
-        out.extend_from_slice(key.id.as_bytes());
+        out.extend_from_slice(key.name.as_bytes());
         out.extend_from_slice(&nonce);
         out.extend_from_slice(&sealed);
-        out.into()
+        Ok(out.into())
     }
 
     /// A destination's credential as its caller gave it.
@@ -198,19 +239,23 @@ impl Keyring {
         if !is_sealed(stored) {
             return Ok(stored.clone());
         }
-        let Some((id, nonce, sealed)) = parts(stored) else {
+        let Some((name, nonce, sealed)) = parts(stored) else {
             return Err(Locked::Refused { key: String::new() });
         };
-        let Some(key) = self.keys.iter().find(|key| key.id == id) else {
-            return Err(Locked::KeyMissing { key: id.to_owned() });
+        let id = id_of(name).to_owned();
+        let Some(key) = self.keys.iter().find(|key| key.name == name) else {
+            return Err(match self.keys.iter().any(|key| key.id == id) {
+                true => Locked::Another { key: id },
+                false => Locked::KeyMissing { key: id },
+            });
         };
         let payload = Payload {
             msg: sealed,
-            aad: &bound_to(tenant, destination, id),
+            aad: &bound_to(tenant, destination, name),
         };
         match key.cipher.decrypt(&XNonce::from(nonce), payload) {
             Ok(plain) => Ok(plain.into()),
-            Err(_) => Err(Locked::Refused { key: id.to_owned() }),
+            Err(_) => Err(Locked::Refused { key: id }),
         }
     }
 
@@ -237,12 +282,12 @@ impl Keyring {
         Ok((spec, previous))
     }
 
-    /// Under what it lies, by the ids alone.
+    /// Under what it lies, by the names of the keys alone.
     pub(crate) fn standing(&self, stored: &Bytes) -> Standing {
-        let Some(id) = key_of(stored) else {
+        let Some(name) = name_of(stored) else {
             return Standing::Unsealed;
         };
-        match self.keys.iter().position(|key| key.id == id) {
+        match self.keys.iter().position(|key| key.name == name) {
             Some(0) => Standing::Sealed,
             Some(_) => Standing::Retiring,
             None => Standing::Locked,
@@ -254,13 +299,17 @@ impl Keyring {
         let Some(first) = self.keys.first() else {
             return false;
         };
-        !stored.is_empty() && key_of(stored) != Some(first.id.as_str())
+        !stored.is_empty() && name_of(stored) != Some(first.name.as_str())
     }
 }
 
 /// The id of the key by which a credential is sealed; `None` where it lies there unsealed.
 pub(crate) fn key_of(stored: &Bytes) -> Option<&str> {
-    parts(stored).map(|(id, _, _)| id)
+    name_of(stored).map(id_of)
+}
+
+fn name_of(stored: &Bytes) -> Option<&str> {
+    parts(stored).map(|(name, _, _)| name)
 }
 
 fn is_sealed(stored: &Bytes) -> bool {
@@ -271,9 +320,9 @@ fn parts(stored: &Bytes) -> Option<(&str, [u8; NONCE_BYTES], &[u8])> {
     let (&[SEALED, length], rest) = stored.split_first_chunk::<2>()? else {
         return None;
     };
-    let (id, rest) = rest.split_at_checked(usize::from(length))?;
+    let (name, rest) = rest.split_at_checked(usize::from(length))?;
     let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
-    Some((std::str::from_utf8(id).ok()?, *nonce, sealed))
+    Some((std::str::from_utf8(name).ok()?, *nonce, sealed))
 }
 
 /// What a sealed credential is bound to: moved to another destination, it opens no more. Names hold no zero byte.
@@ -287,148 +336,19 @@ fn bound_to(tenant: &TenantId, destination: &DestinationId, key: &str) -> Vec<u8
     parts.join(&0)
 }
 
-fn read(entry: &str) -> Option<Key> {
-    let (id, encoded) = entry.split_once(':')?;
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(known) {
-        return None;
+/// Whoever may read the file opens every credential.
+fn warn_of_readers(path: &Path) {
+    let mode = std::fs::metadata(path).map(|found| found.permissions().mode());
+    if let Ok(mode) = mode
+        && mode & 0o077 != 0
+    {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{:03o}", mode & 0o777),
+            "others than its owner may read or write the keys by which credentials are sealed: chmod 600"
+        );
     }
-    let key: [u8; KEY_BYTES] = STANDARD.decode(encoded.trim()).ok()?.try_into().ok()?;
-    Some(Key {
-        id: id.to_owned(),
-        cipher: XChaCha20Poly1305::new(&key.into()),
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn encoded(byte: u8) -> String {
-        STANDARD.encode([byte; KEY_BYTES])
-    }
-
-    fn keyring(text: &str) -> Keyring {
-        Keyring::parse(text, "credentials.keys").unwrap()
-    }
-
-    fn names() -> (TenantId, DestinationId) {
-        ("acme".parse().unwrap(), "hook".parse().unwrap())
-    }
-
-    #[test]
-    fn what_is_sealed_opens_for_its_own_destination_alone() {
-        let keyring = keyring(&format!("2026-a:{}", encoded(7)));
-        let (acme, hook) = names();
-
-        let sealed = keyring.seal(&acme, &hook, b"{\"secret\":\"whsec_x\"}");
-
-        assert!(!sealed.windows(6).any(|part| part == b"secret"));
-        assert_eq!(key_of(&sealed), Some("2026-a"));
-        assert_eq!(
-            keyring.open(&acme, &hook, &sealed),
-            Ok(Bytes::from_static(b"{\"secret\":\"whsec_x\"}"))
-        );
-        let refused = Err(Locked::Refused {
-            key: "2026-a".to_owned(),
-        });
-        assert_eq!(keyring.open(&"globex".parse().unwrap(), &hook, &sealed), refused);
-        assert_eq!(keyring.open(&acme, &"bill".parse().unwrap(), &sealed), refused);
-        assert_ne!(
-            keyring.seal(&acme, &hook, b"{}"),
-            keyring.seal(&acme, &hook, b"{}"),
-            "no nonce is used twice"
-        );
-    }
-
-    #[test]
-    fn any_change_of_a_sealed_credential_is_met() {
-        let keyring = keyring(&format!("a:{}", encoded(7)));
-        let (acme, hook) = names();
-        let sealed = keyring.seal(&acme, &hook, b"{\"secret\":\"whsec_x\"}");
-
-        for place in 1..sealed.len() {
-            let mut flipped = sealed.to_vec();
-            flipped[place] ^= 1;
-            assert!(
-                keyring.open(&acme, &hook, &flipped.into()).is_err(),
-                "byte {place}"
-            );
-        }
-        for length in 1..sealed.len() {
-            let cut = sealed.slice(..length);
-            assert!(keyring.open(&acme, &hook, &cut).is_err(), "cut at {length}");
-        }
-    }
-
-    #[test]
-    fn the_first_key_seals_all_open_and_one_that_is_missing_is_named() {
-        let (acme, hook) = names();
-        let old = keyring(&format!("old:{}", encoded(1)));
-        let both = keyring(&format!(
-            "# rotated today\nnew:{}\nold:{}\n",
-            encoded(2),
-            encoded(1)
-        ));
-        let new = keyring(&format!("new:{}", encoded(2)));
-        let sealed = old.seal(&acme, &hook, b"{}");
-
-        assert_eq!(both.open(&acme, &hook, &sealed), Ok(Bytes::from_static(b"{}")));
-        assert!(both.would_seal_anew(&sealed));
-        let anew = both.seal(&acme, &hook, b"{}");
-        assert!(!both.would_seal_anew(&anew));
-        assert_eq!(new.open(&acme, &hook, &anew), Ok(Bytes::from_static(b"{}")));
-        let missing = new.open(&acme, &hook, &sealed).unwrap_err();
-        assert_eq!(
-            missing,
-            Locked::KeyMissing {
-                key: "old".to_owned()
-            }
-        );
-        let other = keyring(&format!("old:{}", encoded(3)));
-        assert_eq!(
-            other.open(&acme, &hook, &sealed),
-            Err(Locked::Refused {
-                key: "old".to_owned()
-            })
-        );
-    }
-
-    #[test]
-    fn without_a_key_credentials_stay_as_they_are_and_are_sealed_once_there_is_one() {
-        let (acme, hook) = names();
-        let none = Keyring::default();
-
-        let stored = none.seal(&acme, &hook, b"{\"secret\":\"x\"}");
-
-        assert_eq!(stored, Bytes::from_static(b"{\"secret\":\"x\"}"));
-        assert!(!none.would_seal_anew(&stored) && !none.seals());
-        let some = keyring(&format!("a:{}", encoded(1)));
-        assert!(some.would_seal_anew(&stored));
-        assert_eq!(some.open(&acme, &hook, &stored), Ok(stored));
-    }
-
-    #[test]
-    fn an_entry_that_is_no_key_is_refused_without_repeating_it() {
-        let long = "x".repeat(33);
-        for wrong in [
-            "a".to_owned(),
-            format!("A:{}", encoded(1)),
-            format!(":{}", encoded(1)),
-            format!("{long}:{}", encoded(1)),
-            "a:c2VjcmV0".to_owned(),
-            format!("a:{}", "?".repeat(44)),
-        ] {
-            let error = Keyring::parse(&wrong, "credentials.keys").unwrap_err();
-            let words = error.to_string();
-            assert!(words.starts_with("key 1 of credentials.keys"), "{words}");
-            assert!(!words.contains("c2VjcmV0") && !words.contains("AQEB"), "{words}");
-        }
-        let twice = format!("a:{},a:{}", encoded(1), encoded(2));
-        assert!(matches!(
-            Keyring::parse(&twice, "credentials.keys"),
-            Err(KeyringError::Twice { .. })
-        ));
-        assert_eq!(format!("{:?}", keyring(&format!("a:{}", encoded(1)))), "[\"a\"]");
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pushrail_model::ids::NodeId;
 use pushrail_raft::lease::LeaseView;
 use pushrail_raft::replica::Replica;
 use pushrail_raft::status::Status;
@@ -24,6 +25,11 @@ impl Readiness {
             replica,
             stopping: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Which node it is.
+    pub(crate) fn node(&self) -> NodeId {
+        self.replica.node()
     }
 
     /// From now on the node is of no use to new callers.
@@ -88,6 +94,10 @@ fn why_apart(stopping: bool, status: &Status, lease: &LeaseView) -> Option<Strin
         None => {
             "there is no leader; a majority of the members must run and reach each other: `pushrail cluster \
                  status`"
+                .to_owned()
+        }
+        Some(leader) if leader == status.node => {
+            "it leads, and no majority has confirmed it; where the clocks are apart, `pushrail cluster status` says so"
                 .to_owned()
         }
         Some(leader) => format!("node {leader}, which it takes for the leader, has not confirmed it"),

@@ -75,7 +75,7 @@ pub enum SandboxError {
     #[error("begin")]
     Begin(#[source] io::Error),
     /// The receiver.
-    #[error("start the receiver")]
+    #[error("start the receiver (another sandbox may run on this directory, end it first)")]
     Receiver(#[source] io::Error),
     /// A node's configuration.
     #[error("configure a node")]

@@ -7,22 +7,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use pushrail_adapters::net::{Names, Net, NetConfig, NetError};
 use pushrail_raft::clock::{Clock, SystemClock};
 use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, ScrubPolicy, Timings};
-use pushrail_raft::error::{Failure, StartError};
+use pushrail_raft::error::{Cause, Failure, StartError};
 use pushrail_raft::replica::Replica;
 use pushrail_raft::types::NodeAddresses;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::config::egress::EgressError;
@@ -31,14 +25,16 @@ use crate::delivery::links::Links;
 use crate::delivery::{Delivery, Others};
 use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
-use crate::http::{self, Health};
+use crate::http::Health;
 use crate::keyring::{Keyring, KeyringError};
 use crate::readiness::Readiness;
+use crate::serve::listener::{Listener, listen, serve_callers, serve_operators};
 use crate::shards::balancer;
 use crate::telemetry::{self, chain};
 use crate::{housekeeping, metrics, services, upkeep};
 
 pub(crate) mod exit;
+mod listener;
 
 /// For requests of callers under way when the node stops: longer than any answer takes.
 const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
@@ -115,13 +111,6 @@ pub struct Running {
     operators: Listener,
 }
 
-/// A server of ours that can be told to end.
-struct Listener {
-    address: SocketAddr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
 /// Starts a node, with everything that is checked about it; returns once it answers.
 pub async fn start(config: Config, around: Surroundings) -> Result<Running, ServeError> {
     let figures = metrics::start();
@@ -131,7 +120,8 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
     let keyring = Arc::new(Keyring::load(&config.credentials)?);
     if !keyring.seals() {
         warn!(
-            "no key is configured (credentials.keys_file): credentials of destinations lie on disk as they were given"
+            "no key is configured (credentials.keys_file): credentials of destinations lie on disk as they were given; rotate \
+             them once there is one, since the log keeps what was written before"
         );
     }
     let net = Net::new(NetConfig {
@@ -214,56 +204,6 @@ fn replica_config(config: &Config, peers: Arc<dyn PeerFilter>) -> ReplicaConfig 
         },
         filter: peers,
         ..ReplicaConfig::new(config.node_id, data_dir, config.peer_listen, advertise)
-    }
-}
-
-async fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let refused = |source| ServeError::Listen { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
-    Ok((listener, bound))
-}
-
-fn serve_callers((listener, address): (TcpListener, SocketAddr), routes: Routes) -> Listener {
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move {
-        // Here, since the server's own setting does not reach connections that it did not accept itself.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = Server::builder()
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stopped)
-            .await;
-        if let Err(error) = served {
-            error!(error = %chain(&error), "callers are not served any more");
-        }
-    });
-    Listener { address, stop, task }
-}
-
-fn serve_operators((listener, address): (TcpListener, SocketAddr), health: Health) -> Listener {
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move {
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(%error, "a connection will answer a little late");
-            }
-        });
-        let served = axum::serve(listener, http::router(health)).with_graceful_shutdown(stopped);
-        if let Err(error) = served.await {
-            error!(error = %chain(&error), "health and metrics are not served any more");
-        }
-    });
-    Listener { address, stop, task }
-}
-
-impl Listener {
-    async fn stop(mut self, limit: Duration) {
-        self.stop.cancel();
-        if timeout(limit, &mut self.task).await.is_err() {
-            self.task.abort();
-        }
     }
 }
 
@@ -406,8 +346,21 @@ async fn run(config: Config) -> u8 {
         }
         () = asked() => {}
     }
+    let failed = running.replica().failed();
+    // A core that ends because it was told to is no failure; a disk that refuses the last writes is one.
+    let broken = async {
+        let failure = failed.await;
+        if failure.cause == Cause::Other {
+            std::future::pending::<()>().await;
+        }
+        failure
+    };
     tokio::select! {
         () = running.stop() => exit::STOPPED,
+        failure = broken => {
+            error!(why = %failure, "{}", exit::words(failure.cause));
+            exit::code(failure.cause)
+        }
         () = asked() => {
             warn!("asked to stop again, ending at once");
             exit::FAILED

@@ -16,6 +16,7 @@ mod destinations;
 mod events;
 mod filter;
 mod kinds;
+mod members;
 mod page;
 mod publisher;
 mod routes;

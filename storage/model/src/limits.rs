@@ -24,6 +24,8 @@ pub const PUBLISH_BATCH_EVENTS_MAX: usize = 500;
 pub const PUBLISH_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events in one command: one entry is never long work.
 pub const COMMAND_EVENTS_MAX: usize = 512;
+/// Deliveries that one command of several events may make: each is some rows. One event makes as many as it has routes.
+pub const COMMAND_DELIVERIES_MAX: usize = 2048;
 /// Attempts in one command.
 pub const COMMAND_ATTEMPTS_MAX: usize = 256;
 /// Deliveries that one command may replay.

@@ -10,8 +10,10 @@ use crate::cli::error::CliError;
 use crate::cli::session::write;
 use crate::cli::table::table;
 use crate::config::Config;
-use crate::config::keys::Effective;
+use crate::config::keys::{Effective, MASK};
 use crate::config::load::{self, Flags};
+use crate::keyring::Keyring;
+use crate::telemetry::chain;
 
 /// What a node is told.
 #[derive(Debug, Args)]
@@ -54,6 +56,14 @@ pub(super) fn run(verb: Verb) -> Result<(), CliError> {
     match verb {
         Verb::Check { flags } => {
             let (config, _) = explained(&flags)?;
+            let keys = Keyring::load(&config.credentials)
+                .map(drop)
+                .map_err(|error| chain(&error));
+            let egress = config.egress.open().map(drop).map_err(|error| chain(&error));
+            let wrong: Vec<String> = [keys, egress].into_iter().filter_map(Result::err).collect();
+            if !wrong.is_empty() {
+                return Err(CliError::usage("start a node with this", wrong.join("; ")));
+            }
             // Said beside the data, of which there is none; with stderr gone the exit code says it still.
             drop(writeln!(
                 io::stderr().lock(),
@@ -99,7 +109,10 @@ fn as_toml(values: &[Effective]) -> String {
     let mut sections: Vec<(&str, String)> = vec![("", String::new())];
     for one in values {
         let (section, name) = one.key.rsplit_once('.').unwrap_or(("", one.key));
-        let line = format!("{name} = {}  # {}\n", literal(&one.value), one.source);
+        let line = match one.value.as_str() {
+            MASK => format!("# {name} is a secret ({}): give it as before\n", one.source),
+            value => format!("{name} = {}  # {}\n", literal(value), one.source),
+        };
         match sections.iter_mut().find(|(known, _)| *known == section) {
             Some((_, lines)) => lines.push_str(&line),
             None => sections.push((section, format!("\n[{section}]\n{line}"))),

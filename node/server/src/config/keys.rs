@@ -9,7 +9,7 @@ use crate::config::problem::{ConfigError, Problem};
 use crate::config::units::Rule;
 
 /// Stands where a secret would.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 /// What the name of a key that holds a secret ends in; `…_file` beside it names a place, and is none.
 const SECRETS: [&str; 6] = ["secret", "token", "password", "credential", "key", "keys"];
 

@@ -21,9 +21,15 @@ pub(crate) enum Event {
     Recorded(Recorded),
     /// A proposal to release shards has its answer, or none.
     Released,
-    /// The node is about to stop: whatever other nodes have not taken over by then rests.
-    Stop {
-        /// When.
-        rest_at: Instant,
-    },
+    /// The node is about to stop.
+    Stop(Ending),
+}
+
+/// How the loop comes to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// From then on whatever other nodes have not taken over rests.
+    pub(crate) rest_at: Instant,
+    /// From then on nothing at all begins: what is short ends before what hangs is abandoned.
+    pub(crate) quiet_at: Instant,
 }

@@ -147,13 +147,13 @@ impl Owned {
     }
 
     /// Where a shard that is asked for waits for an attempt that hangs, its other destinations are served meanwhile:
-    /// it cannot be released before, and they would rest for as long.
-    pub(crate) fn serve_leaving(&mut self, queue: &mut Queue, now: Timestamp) {
+    /// it cannot be released before, and they would rest for as long. Once all is to be `quiet`, none is.
+    pub(crate) fn serve_leaving(&mut self, queue: &mut Queue, now: Timestamp, quiet: bool) {
         for (shard, _) in self.holdings.leaving() {
             let Some(asked) = self.asked.get_mut(&shard) else {
                 continue;
             };
-            let serves = asked.since.elapsed() < SERVE_LEAVING && queue.hangs_in(shard, now);
+            let serves = !quiet && asked.since.elapsed() < SERVE_LEAVING && queue.hangs_in(shard, now);
             if serves == asked.served {
                 continue;
             }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, error};
 
 use crate::delivery::attempt::Job;
-use crate::delivery::event::Event;
+use crate::delivery::event::{Ending, Event};
 use crate::delivery::launch::Launcher;
 use crate::delivery::line::Row;
 use crate::delivery::links::{Links, Opened};
@@ -43,8 +43,8 @@ pub(crate) struct Owner {
     events: UnboundedReceiver<Event>,
     queue: Queue,
     owned: Owned,
-    // The node is about to stop; what others have not taken over by then rests.
-    rest_at: Option<Instant>,
+    // The node is about to stop.
+    ending: Option<Ending>,
     report_at: Instant,
 }
 
@@ -74,7 +74,7 @@ impl Owner {
             links,
             events,
             queue,
-            rest_at: None,
+            ending: None,
             report_at: Instant::now(),
         }
     }
@@ -151,16 +151,16 @@ impl Owner {
                 }
             }
             Event::Released => self.owned.released(),
-            Event::Stop { rest_at } => self.rest_at = Some(rest_at),
+            Event::Stop(ending) => self.ending = Some(ending),
         }
     }
 
     /// What is asked for is released while there is time for it; then only attempts under way are waited for.
     fn is_done(&self) -> bool {
-        let Some(rest_at) = self.rest_at else {
+        let Some(ending) = self.ending else {
             return false;
         };
-        self.queue.running() == 0 && (self.owned.is_empty() || Instant::now() >= rest_at)
+        self.queue.running() == 0 && (self.owned.is_empty() || Instant::now() >= ending.rest_at)
     }
 
     fn replica(&self) -> &Replica {
@@ -175,11 +175,17 @@ impl Owner {
         let generation = self.replica().lease().store_generation;
         self.owned.observe(&mut self.queue, view, generation)?;
         let now = self.state_now();
-        self.owned.serve_leaving(&mut self.queue, now);
+        let reached =
+            |of: fn(Ending) -> Instant| self.ending.is_some_and(|ending| Instant::now() >= of(ending));
+        let (rests, quiet) = (
+            reached(|ending| ending.rest_at),
+            reached(|ending| ending.quiet_at),
+        );
+        self.owned.serve_leaving(&mut self.queue, now, quiet);
         let launcher = &self.launcher;
         let road = (&launcher.attempts, &launcher.outfit.replica, &launcher.events);
         self.owned.release(&self.queue, road);
-        if self.rest_at.is_some_and(|rest_at| Instant::now() >= rest_at) {
+        if rests {
             self.owned.rest(&mut self.queue);
         }
         self.owned.sweep();

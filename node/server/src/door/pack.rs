@@ -12,6 +12,13 @@ const ENVELOPE_BYTES: usize = 512;
 /// Bytes of one routing decision.
 const DECISION_BYTES: usize = 12;
 
+/// What a command has come to so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    bytes: usize,
+    deliveries: usize,
+}
+
 /// One command, and whose events are in it.
 #[derive(Debug)]
 pub(crate) struct Packed {
@@ -23,21 +30,21 @@ pub(crate) struct Packed {
 
 /// Packs events, each with its place in what the caller sent.
 pub(crate) fn pack(events: Vec<(usize, Partition, NewEvent)>) -> Vec<Packed> {
-    let mut open: BTreeMap<Partition, (Packed, usize)> = BTreeMap::new();
+    let mut open: BTreeMap<Partition, (Packed, Load)> = BTreeMap::new();
     let mut full = Vec::new();
     for (place, partition, event) in events {
-        let bytes = size(&event);
         let begun = open.remove(&partition);
-        let (mut packed, so_far) = match begun {
-            Some((packed, so_far)) if fits(&packed, so_far + bytes) => (packed, so_far),
+        let (mut packed, load) = match begun {
+            Some((packed, load)) if fits(&packed, load.with(&event)) => (packed, load),
             begun => {
                 full.extend(begun.map(|(packed, _)| packed));
-                (empty(partition), 0)
+                (empty(partition), Load::default())
             }
         };
+        let load = load.with(&event);
         packed.places.push(place);
         packed.command.events.push(event);
-        open.insert(partition, (packed, so_far + bytes));
+        open.insert(partition, (packed, load));
     }
     full.extend(open.into_values().map(|(packed, _)| packed));
     full
@@ -53,8 +60,19 @@ fn empty(partition: Partition) -> Packed {
     }
 }
 
-fn fits(packed: &Packed, bytes: usize) -> bool {
-    packed.places.len() < limits::COMMAND_EVENTS_MAX && bytes <= limits::ENTRY_BYTES_WANTED
+impl Load {
+    fn with(self, event: &NewEvent) -> Self {
+        Self {
+            bytes: self.bytes + size(event),
+            deliveries: self.deliveries + event.destinations.len(),
+        }
+    }
+}
+
+fn fits(packed: &Packed, load: Load) -> bool {
+    packed.places.len() < limits::COMMAND_EVENTS_MAX
+        && load.bytes <= limits::ENTRY_BYTES_WANTED
+        && load.deliveries <= limits::COMMAND_DELIVERIES_MAX
 }
 
 fn size(event: &NewEvent) -> usize {
@@ -73,7 +91,7 @@ fn size(event: &NewEvent) -> usize {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use pushrail_model::ids::{LogIndex, NodeId, TenantNo};
+    use pushrail_model::ids::{DestinationNo, LogIndex, NodeId, TenantNo};
     use pushrail_model::payload::Payload;
 
     use super::*;
@@ -127,7 +145,28 @@ mod tests {
 
         let packed = pack(events);
 
-        let places: Vec<Vec<usize>> = packed.into_iter().map(|packed| packed.places).collect();
-        assert_eq!(places, [vec![0, 1], vec![2], vec![3], vec![4]]);
+        assert_eq!(places(packed), [vec![0, 1], vec![2], vec![3], vec![4]]);
+    }
+
+    #[test]
+    fn no_command_makes_more_deliveries_than_are_short_work_unless_one_event_does() {
+        let routes = [1500, 548, 1, 4000, 1];
+        let events = routes
+            .into_iter()
+            .enumerate()
+            .map(|(place, routes)| {
+                let mut event = event(1);
+                event.destinations = (1..=routes).map(DestinationNo).collect();
+                (place, partition(1), event)
+            })
+            .collect();
+
+        let packed = pack(events);
+
+        assert_eq!(places(packed), [vec![0, 1], vec![2], vec![3], vec![4]]);
+    }
+
+    fn places(packed: Vec<Packed>) -> Vec<Vec<usize>> {
+        packed.into_iter().map(|packed| packed.places).collect()
     }
 }

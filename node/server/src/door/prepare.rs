@@ -10,11 +10,14 @@ use xxhash_rust::xxh3::{Xxh3Builder, xxh3_128_with_seed};
 
 use crate::door::publish::Incoming;
 use crate::door::refusal::Wrong;
+use crate::door::settings::checks::too_long;
 
 /// What a payload without a content type is.
 const CONTENT_TYPE_DEFAULT: &str = "application/json";
 /// Smaller payloads are kept as they are: there is nothing to gain.
 const COMPRESS_BYTES_MIN: usize = 256;
+/// Of a content type that is none, this much is shown.
+const SHOWN_MAX: usize = 64;
 
 /// An event whose every field is what it must be.
 #[derive(Clone, Debug)]
@@ -58,7 +61,13 @@ pub(crate) fn prepare(
         wrong.push(Wrong::new(
             "content_type",
             format!(
-                "at most {} bytes of visible ASCII and spaces",
+                "{} bytes, `{}`; at most {} bytes of visible ASCII and spaces",
+                content_type.len(),
+                content_type
+                    .chars()
+                    .take(SHOWN_MAX)
+                    .collect::<String>()
+                    .escape_default(),
                 limits::CONTENT_TYPE_BYTES_MAX
             ),
         ));
@@ -73,7 +82,7 @@ pub(crate) fn prepare(
     if incoming.idempotency_key.len() > limits::IDEMPOTENCY_KEY_BYTES_MAX {
         wrong.push(Wrong::new(
             "idempotency_key",
-            format!("longer than {} bytes", limits::IDEMPOTENCY_KEY_BYTES_MAX),
+            too_long(&incoming.idempotency_key, limits::IDEMPOTENCY_KEY_BYTES_MAX),
         ));
     }
     let (Some(tenant), Some(event_type), true) = (tenant, event_type, wrong.is_empty()) else {

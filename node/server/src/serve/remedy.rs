@@ -16,6 +16,7 @@ pub(super) fn remedy(error: &ServeError) -> String {
         {
             "let the user that runs the node write there, or set data_dir to a directory of its own".to_owned()
         }
+        ServeError::Replica(StartError::Directory { source, .. }) if is_of_the_disk(source) => DISK.to_owned(),
         ServeError::Replica(StartError::Directory { .. } | StartError::Refused { .. }) => {
             "set data_dir to this node's own directory: an empty one for a new node, what it had for an old one"
                 .to_owned()
@@ -23,10 +24,7 @@ pub(super) fn remedy(error: &ServeError) -> String {
         ServeError::Replica(StartError::Damaged { .. }) => {
             "do what the error says; the other nodes go on meanwhile, and nothing of data_dir is changed".to_owned()
         }
-        ServeError::Replica(StartError::State(_) | StartError::Log(_)) => {
-            "look whether the disk is full or failing; remove nothing from data_dir while another node is down"
-                .to_owned()
-        }
+        ServeError::Replica(StartError::State(_) | StartError::Log(_)) => DISK.to_owned(),
         ServeError::Replica(StartError::Setting(_)) => {
             "correct it, and ask `pushrail config check` with the same flags".to_owned()
         }
@@ -44,6 +42,16 @@ pub(super) fn remedy(error: &ServeError) -> String {
             "look whether this machine has memory, threads and open files left (`ulimit -a`)".to_owned()
         }
     }
+}
+
+const DISK: &str = "look whether the disk is full or failing; remove nothing from data_dir";
+
+/// Whether another directory would be no cure.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+    )
 }
 
 fn listen(key: &str, source: &io::Error) -> String {
@@ -87,5 +95,19 @@ mod tests {
         assert!(of(ErrorKind::AddrInUse).contains("another http_listen"));
         assert!(of(ErrorKind::AddrNotAvailable).contains("http_advertise"));
         assert!(of(ErrorKind::PermissionDenied).contains("1023"));
+    }
+
+    #[test]
+    fn whoever_has_a_full_disk_is_not_told_to_take_an_empty_directory() {
+        let of = |kind: ErrorKind| {
+            remedy(&ServeError::Replica(StartError::Directory {
+                path: "/data".into(),
+                source: kind.into(),
+            }))
+        };
+
+        assert_eq!(of(ErrorKind::StorageFull), DISK);
+        assert!(of(ErrorKind::PermissionDenied).contains("let the user"));
+        assert!(of(ErrorKind::NotADirectory).contains("set data_dir"));
     }
 }

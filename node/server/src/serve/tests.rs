@@ -30,6 +30,8 @@ use pushrail_model::time::Span;
 use pushrail_model::verdict::DeathReason;
 use pushrail_raft::clock::TestClock;
 
+use tokio::net::TcpListener;
+
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ use tonic::Request;
 
 use crate::door::Door;
 use crate::door::refusal::Refusal;
+use crate::door::settings::checks::too_long;
 
 /// Who asks for a change.
 pub(super) fn actor<T>(door: &Door, request: &Request<T>) -> Result<Actor, Refusal> {
@@ -18,8 +19,7 @@ pub(super) fn actor<T>(door: &Door, request: &Request<T>) -> Result<Actor, Refus
             .map_err(|_| Refusal::invalid(ACTOR, "visible ASCII characters"))?,
     };
     if name.len() > limits::ACTOR_BYTES_MAX {
-        let why = format!("longer than {} bytes", limits::ACTOR_BYTES_MAX);
-        return Err(Refusal::invalid(ACTOR, why));
+        return Err(Refusal::invalid(ACTOR, too_long(name, limits::ACTOR_BYTES_MAX)));
     }
     Ok(Actor {
         name: name.to_owned(),

@@ -1,18 +1,19 @@
 //! `pushrail.v1.Changes`: what people changed, as it differs before and after. Values of secrets are nowhere in it.
 
+use prost::Message as _;
 use pushrail_api::v1::changes_server;
 use pushrail_api::v1::{self, ChangeFact, FieldChange, ListChangesRequest, ListChangesResponse};
 use pushrail_machine::query::changes;
 use pushrail_machine::store::Direction;
 use pushrail_model::change::{Change, Fact, Image};
 use pushrail_model::destination::DestinationState;
-use pushrail_model::ids::{ChangeId, TenantId};
+use pushrail_model::ids::{ChangeId, EventSeq, TenantId};
 use pushrail_model::retry::{RetryPolicy, Waits};
 use pushrail_model::time::{Span, Timestamp};
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::Refusal;
-use crate::services::page::Wanted;
+use crate::services::page::{PAGE_BYTES_WANTED, Wanted};
 use crate::services::{convert, service, status};
 
 service!(
@@ -68,7 +69,13 @@ impl Changes {
         let (rows, after) = (wanted.rows, wanted.after.clone());
         let query = move |view: &dyn pushrail_machine::store::Read| {
             let keep = |change: &Change| keeps(&request, change);
-            changes::list(view, &sought, after.as_deref(), rows, keep)
+            let (mut count, mut bytes) = (0, 0);
+            let full = |change: &Change| {
+                count += 1;
+                bytes += message(ChangeId(EventSeq::ZERO), change).encoded_len();
+                count >= rows || bytes >= PAGE_BYTES_WANTED
+            };
+            changes::list(view, &sought, after.as_deref(), keep, full)
         };
         let answered = self.door.ask(freshness, query).await?;
         let page = answered.value;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Wrong, done_but};
-use crate::services::{convert, service, status};
+use crate::services::{convert, members as places, service, status};
 
 /// Members of a cluster to form.
 const MEMBERS_MAX: usize = 7;
@@ -53,6 +53,12 @@ impl Cluster {
     async fn formed(&self, request: InitClusterRequest) -> Result<InitClusterResponse, Refusal> {
         let replica = self.door.replica();
         let members = members(&request.members, replica.node())?;
+        if !replica.status().initialised {
+            let misplaced = places::misplaced(&members).await;
+            if !misplaced.is_empty() {
+                return Err(Refusal::MembersUnfit(misplaced));
+            }
+        }
         replica.init(members).await.map_err(not_formed)?;
         // It stands: whatever fails from here on must not be said to be a no.
         let view = replica.view();
@@ -83,7 +89,8 @@ impl Cluster {
         }
         let mut response = ClusterStatusResponse {
             cluster: row.map(|row| name(row.cluster)).unwrap_or_default(),
-            leader_node: here.leader.map_or(0, |node| node.0),
+            // Whoever led last is no leader while it does not answer for a majority.
+            leader_node: 0,
             term: here.term,
             committed_index: here.committed.0,
             answering_node: here.node.0,
@@ -95,8 +102,13 @@ impl Cluster {
             clocks_apart: String::new(),
             time_ahead: None,
         };
-        match replica.cluster_status().await {
-            Ok(seen) => {
+        let seen = if here.initialised {
+            replica.cluster_status().await.ok()
+        } else {
+            None
+        };
+        match seen {
+            Some(seen) => {
                 response.leader_node = seen.leader.0;
                 response.term = seen.term;
                 response.committed_index = seen.committed.0;
@@ -110,7 +122,7 @@ impl Cluster {
                     .collect();
             }
             // Without a leader, what this node knows by itself is all there is to say.
-            Err(_) => response.members = alone(&here, &shards),
+            None => response.members = alone(&here, &shards),
         }
         Ok(response)
     }
@@ -227,7 +239,6 @@ fn alone(here: &Replication, shards: &BTreeMap<NodeId, u32>) -> Vec<Member> {
             let this = *node == here.node;
             Member {
                 addresses: Some(addresses(*node, known)),
-                leader: here.leader == Some(*node),
                 applied_index: if this { here.applied.0 } else { 0 },
                 lag_entries: if this {
                     here.committed.0.saturating_sub(here.applied.0)

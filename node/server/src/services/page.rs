@@ -6,7 +6,7 @@ use prost::Message;
 use pushrail_machine::query::page::{Budget, Page};
 use pushrail_machine::store::StoreError;
 use pushrail_model::limits;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::door::refusal::Refusal;
 
@@ -67,7 +67,7 @@ impl Wanted {
             return String::new();
         };
         let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&self.filter.to_be_bytes());
+        bytes.extend_from_slice(&check(self.filter, after));
         bytes.extend_from_slice(after);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -82,8 +82,14 @@ impl Wanted {
 fn open(token: &str, filter: u64) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (version, rest) = bytes.split_first()?;
-    let (of, after) = rest.split_first_chunk::<8>()?;
-    (*version == VERSION && u64::from_be_bytes(*of) == filter).then(|| after.to_vec())
+    let (sum, after) = rest.split_first_chunk::<8>()?;
+    (*version == VERSION && *sum == check(filter, after)).then(|| after.to_vec())
+}
+
+/// Over the filter and the place: neither can be another one by accident. Whoever means to makes no more of it than what
+/// the list would show anyway.
+fn check(filter: u64, after: &[u8]) -> [u8; 8] {
+    xxh3_64_with_seed(after, filter).to_be_bytes()
 }
 
 /// Gathers a page piece by piece: it ends at its rows, at its bytes, or where enough has been read for it.
@@ -150,7 +156,19 @@ mod tests {
         ] {
             assert_eq!(Wanted::read(10, &token, &filter), Err(Refusal::PageToken));
         }
-        for wrong in ["x", "!!", token.get(1..).unwrap()] {
+        let flipped = |place: usize| {
+            let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+            bytes[place] ^= 1;
+            URL_SAFE_NO_PAD.encode(bytes)
+        };
+        for wrong in [
+            "x",
+            "!!",
+            token.get(1..).unwrap(),
+            &flipped(3),
+            &flipped(9),
+            &flipped(14),
+        ] {
             assert_eq!(
                 Wanted::read(10, wrong, &["attempts", "acme", "hook"]),
                 Err(Refusal::PageToken)

@@ -97,14 +97,14 @@ reasons! {
     /// A credential cannot be read here.
     CREDENTIAL_LOCKED, Unavailable,
         "This node has not got the key by which a credential is sealed, or another one under its id.",
-        "Ask another node; give this one the key (credentials.keys_file).";
+        "Ask another node; give this one the key (credentials.keys_file). Where the key is lost, rotate the credential with an overlap of zero.";
     /// The cluster stands already, with other members.
     CLUSTER_EXISTS, FailedPrecondition,
         "The cluster has been formed already, with other members.",
         "Look at its status.";
     /// A member of a cluster to form is absent, or is another's.
     MEMBERS_UNFIT, FailedPrecondition,
-        "A member listed for a cluster that is to be formed does not answer, is another node than was said, or belongs to a cluster already; nothing was formed. PreconditionFailure names each one, and what it answered.",
+        "A member listed for a cluster that is to be formed does not answer at one of its addresses, is another node than was said, or belongs to a cluster already; nothing was formed. PreconditionFailure names each one, and what it answered.",
         "Start every member, correct its number and addresses, and form the cluster again.";
     /// The cluster has not been formed.
     CLUSTER_NOT_FORMED, Unavailable,

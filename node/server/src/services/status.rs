@@ -39,10 +39,11 @@ fn status(refusal: &Refusal, call: Call) -> Status {
     let mut metadata: HashMap<String, String> = HashMap::new();
     if call == Call::Write {
         let accepted = match refusal {
-            Refusal::Unknown { .. }
-            | Refusal::Stands { .. }
-            | Refusal::Removed { .. }
-            | Refusal::FencePending { .. } => Accepted::Unknown,
+            // It was, long ago: the question is not whether.
+            Refusal::Removed { .. } => None,
+            Refusal::Unknown { .. } | Refusal::Stands { .. } | Refusal::FencePending { .. } => {
+                Some(Accepted::Unknown)
+            }
             Refusal::Invalid(_)
             | Refusal::PageToken
             | Refusal::NotFound { .. }
@@ -60,9 +61,11 @@ fn status(refusal: &Refusal, call: Call) -> Status {
             | Refusal::NoLeader { .. }
             | Refusal::Behind { .. }
             | Refusal::Stopping
-            | Refusal::Unreadable { .. } => Accepted::No,
+            | Refusal::Unreadable { .. } => Some(Accepted::No),
         };
-        metadata.insert(failure::ACCEPTED.to_owned(), accepted.as_str().to_owned());
+        if let Some(accepted) = accepted {
+            metadata.insert(failure::ACCEPTED.to_owned(), accepted.as_str().to_owned());
+        }
     }
     let mut details = ErrorDetails::new();
     more(refusal, &mut details, &mut metadata);

@@ -99,7 +99,7 @@ fn rewrap(
             return Ok(stored.clone());
         }
         let plain = keyring.open(&owner.id, &destination.id, stored)?;
-        Ok(keyring.seal(&owner.id, &destination.id, &plain))
+        keyring.seal(&owner.id, &destination.id, &plain)
     };
     let all = || {
         Ok::<_, Locked>(Rewrap {

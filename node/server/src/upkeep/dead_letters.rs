@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use pushrail_machine::query::jobs::JobPlace;
 use pushrail_machine::query::{self, config, dead_letters, due, jobs};
 use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::command::{AdvanceJob, Command, CountCauses, QueueKey};
@@ -80,6 +81,8 @@ struct Memory {
     counted: bool,
     /// Below this nothing is due any more at a destination: a look never walks over what was delivered.
     heads: HashMap<QueueKey, (Timestamp, EventSeq)>,
+    /// The last job that was looked at: the next look begins behind it, so that jobs that wait keep nobody waiting.
+    last: Option<JobPlace>,
 }
 
 /// The steps that may be taken now: one of each job.
@@ -97,7 +100,12 @@ fn look(view: &dyn Read, memory: &mut Memory) -> Result<Vec<Command>, StoreError
             })),
         }
     }
-    let running = jobs::running(view, JOBS_MAX)?;
+    let running = jobs::running(view, memory.last, JOBS_MAX)?;
+    memory.last = running
+        .last()
+        .map(|(partition, tenant, job)| (*partition, *tenant, job.number));
+    // Then a destination that is not among these has no job any more.
+    let running_all = running.len() < JOBS_MAX;
     let mut heads = HashMap::new();
     for (partition, tenant, job) in running {
         if job.kind == JobKind::Discard || may_replay(view, (partition, tenant), &job, memory, &mut heads)? {
@@ -111,7 +119,11 @@ fn look(view: &dyn Read, memory: &mut Memory) -> Result<Vec<Command>, StoreError
             }));
         }
     }
-    memory.heads = heads;
+    if running_all {
+        memory.heads = heads;
+    } else {
+        memory.heads.extend(heads);
+    }
     Ok(steps)
 }
 

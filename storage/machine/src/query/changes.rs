@@ -26,19 +26,20 @@ pub struct Wanted {
     pub direction: Direction,
 }
 
-/// The changes that are wanted and that `keep` keeps, behind `from` (the `next` of the page before). A page is short
-/// where few of many are kept: it looks at no more than [`limits::CHANGES_LOOKED_AT_MAX`].
+/// The changes that are wanted and that `keep` keeps, behind `from` (the `next` of the page before). `full` is shown each
+/// as it joins the page, and says whether it is the last one. A page is short where few of many are kept: it looks at no
+/// more than [`limits::CHANGES_LOOKED_AT_MAX`].
 pub fn list(
     read: &dyn Read,
     wanted: &Wanted,
     from: Option<&[u8]>,
-    limit: usize,
     keep: impl Fn(&Change) -> bool,
+    full: impl FnMut(&Change) -> bool,
 ) -> Result<Page<(ChangeId, Change)>, StoreError> {
     let mut taken = Taken {
         rows: Vec::new(),
         looked_at: 0,
-        limit,
+        full,
         next: None,
     };
     match &wanted.tenant {
@@ -83,14 +84,14 @@ fn range(prefix: &[u8], wanted: &Wanted) -> KeyRange {
     }
 }
 
-struct Taken {
+struct Taken<F> {
     rows: Vec<(ChangeId, Change)>,
     looked_at: usize,
-    limit: usize,
+    full: F,
     next: Option<Vec<u8>>,
 }
 
-impl Taken {
+impl<F: FnMut(&Change) -> bool> Taken<F> {
     fn take(
         &mut self,
         key: Vec<u8>,
@@ -99,10 +100,12 @@ impl Taken {
         keep: impl Fn(&Change) -> bool,
     ) -> ControlFlow<()> {
         self.looked_at += 1;
+        let mut full = false;
         if keep(&change) {
+            full = (self.full)(&change);
             self.rows.push((id, change));
         }
-        let goes_on = self.rows.len() < self.limit && self.looked_at < limits::CHANGES_LOOKED_AT_MAX;
+        let goes_on = !full && self.looked_at < limits::CHANGES_LOOKED_AT_MAX;
         if !goes_on {
             self.next = Some(key);
         }

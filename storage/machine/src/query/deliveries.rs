@@ -231,6 +231,10 @@ fn of_tenant(
         look.read(value.len());
         let event = events::of_row(&tables::key_of(event_key)?, value)?;
         let mut keys: Vec<(u16, DeliveryKey)> = (0..).zip(delivery_keys(&event)).collect();
+        if keys.is_empty() && from.as_ref().is_none_or(|from| from.event != event_key) {
+            // Looked at like a delivery: events that went nowhere must not make a page endless.
+            look.passed([event_key, &last_place(direction)].concat());
+        }
         if direction == Direction::Descending {
             keys.reverse();
         }
@@ -255,6 +259,14 @@ fn of_tenant(
         }
         Ok(more(true))
     })
+}
+
+/// Behind all deliveries of an event.
+fn last_place(direction: Direction) -> [u8; 2] {
+    match direction {
+        Direction::Ascending => u16::MAX.to_be_bytes(),
+        Direction::Descending => 0_u16.to_be_bytes(),
+    }
 }
 
 /// The place of the tenant's first event that was accepted at `time` or after it. Acceptance never goes back along

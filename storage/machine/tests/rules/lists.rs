@@ -263,3 +263,30 @@ fn deliveries_come_whole_in_any_pages_under_any_filter() {
     assert!(all.is_sorted_by_key(|found| (found.key.seq, found.delivery.place)));
     assert_eq!(counts, [12, 12, 2, 8, 4, 0]);
 }
+
+#[test]
+fn events_that_went_nowhere_make_no_page_of_deliveries_endless() {
+    let mut world = World::new();
+    world.run(samples::tenant("acme", "r1"));
+    for number in 0..12 {
+        let tenant = config::tenant(&world.store, &"acme".parse().unwrap())
+            .unwrap()
+            .unwrap();
+        let event_type = TYPES[number % 3].parse().unwrap();
+        let event = samples::event(&world.store, &tenant, &event_type, "x", None);
+        world.run(samples::accept(&tenant, vec![event]));
+    }
+    let of = acme(&world);
+    let list = |direction, from: Option<&[u8]>, budget: &mut Budget| {
+        let all = deliveries::Filter::default();
+        deliveries::list(&world.store, of, &all, direction, from, budget).unwrap()
+    };
+
+    let mut budget = Budget { rows: 10, reads: 8 };
+    let page = list(Direction::Descending, None, &mut budget);
+    let whole = in_any_pages(list);
+
+    assert!(page.rows.is_empty() && page.next.is_some());
+    assert_eq!(budget.reads, 0);
+    assert!(whole.is_empty());
+}

@@ -88,7 +88,7 @@ impl Detailed for Destination {
 /// How its credential lies, and whether one before it still counts.
 fn sealed(destination: &Destination, times: &Times) -> String {
     let lies = match destination.credential_key.as_str() {
-        "" => "unsealed".to_owned(),
+        "" => "not sealed: the nodes have no key (credentials.keys_file)".to_owned(),
         key => format!("sealed by key {key}"),
     };
     match destination.credential_overlap_until {

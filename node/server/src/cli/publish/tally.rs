@@ -18,6 +18,8 @@ pub(super) struct Refused {
     pub(super) reason: Option<String>,
     /// Whether it may have been accepted.
     pub(super) accepted: Option<Accepted>,
+    /// What helps.
+    help: Option<String>,
     /// How a command ends that meets nothing else.
     exit: Exit,
 }
@@ -35,11 +37,13 @@ impl Refused {
                 .collect();
             wrong = fields.join("; ");
         }
+        let error = CliError::of_status("publish", status);
         Self {
             wrong,
             reason: failure::reason(status),
             accepted: failure::accepted(status),
-            exit: CliError::of_status("publish", status).exit(),
+            help: error.help().map(str::to_owned),
+            exit: error.exit(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Refused {
             wrong: error.wrong().to_owned(),
             reason: None,
             accepted,
+            help: error.help().map(str::to_owned),
             exit: error.exit(),
         }
     }
@@ -67,7 +72,6 @@ pub(super) struct Tally {
     groups: Vec<(Refused, Vec<usize>)>,
     unsent: Vec<usize>,
     notes: Vec<String>,
-    help: Option<String>,
 }
 
 impl Tally {
@@ -83,7 +87,6 @@ impl Tally {
     pub(super) fn stop(&mut self, whole: &CliError) {
         let notes = whole.notes().iter().filter(|note| !note.contains("accepted"));
         self.notes.extend(notes.cloned());
-        self.help = whole.help().map(str::to_owned);
     }
 
     /// Events of these lines were not sent at all.
@@ -118,11 +121,12 @@ impl Tally {
             error = error.noting([format!("{}: not sent", ranges(&self.unsent))].into_iter());
         }
         error = error.noting(self.notes.iter().cloned());
-        if let Some(help) = &self.help {
+        let help = self.groups.iter().find_map(|(why, _)| why.help.as_deref());
+        if let Some(help) = help {
             error = error.helping(help);
         }
         let perhaps = |(why, _): &(Refused, _)| why.accepted == Some(Accepted::Unknown);
-        if self.groups.iter().any(perhaps) || (self.help.is_none() && !self.unsent.is_empty()) {
+        if self.groups.iter().any(perhaps) || (help.is_none() && !self.unsent.is_empty()) {
             let flag = format!("the same command with --idempotency-key {key}");
             error = error.helping(&format!("{flag}: what was accepted already is not done twice"));
         }

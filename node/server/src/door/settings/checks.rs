@@ -64,8 +64,7 @@ impl Checks {
             return format!("req-{:032x}", rand::random::<u128>());
         }
         if request_id.len() > limits::REQUEST_ID_BYTES_MAX {
-            let why = format!("longer than {} bytes", limits::REQUEST_ID_BYTES_MAX);
-            self.complain("request_id", why);
+            self.complain("request_id", too_long(&request_id, limits::REQUEST_ID_BYTES_MAX));
         }
         request_id
     }
@@ -88,7 +87,7 @@ impl Checks {
     /// A text that must not be longer.
     pub(crate) fn size(&mut self, field: &str, text: &str, bytes_max: usize) {
         if text.len() > bytes_max {
-            self.complain(field, format!("longer than {bytes_max} bytes"));
+            self.complain(field, too_long(text, bytes_max));
         }
     }
 
@@ -98,7 +97,7 @@ impl Checks {
             return limits::DESTINATION_CONCURRENCY_DEFAULT;
         }
         if concurrency > limits::DESTINATION_CONCURRENCY_MAX {
-            let why = format!("1 to {}", limits::DESTINATION_CONCURRENCY_MAX);
+            let why = format!("{concurrency}; 1 to {}", limits::DESTINATION_CONCURRENCY_MAX);
             self.complain("concurrency", why);
         }
         concurrency
@@ -121,37 +120,38 @@ impl Checks {
                 cap,
                 retries,
             } => {
-                if *first == Span::ZERO || !bound(*first) {
-                    self.complain("retry.exponential.first", "more than zero, at most 7 days");
-                }
+                self.wait("retry.exponential.first", *first);
                 if !(1..=FACTOR_MAX).contains(factor) {
-                    self.complain("retry.exponential.factor", format!("1 to {FACTOR_MAX}"));
+                    self.complain("retry.exponential.factor", format!("{factor}; 1 to {FACTOR_MAX}"));
                 }
-                if *cap == Span::ZERO || !bound(*cap) {
-                    self.complain("retry.exponential.cap", "more than zero, at most 7 days");
-                }
+                self.wait("retry.exponential.cap", *cap);
                 if *retries > limits::RETRIES_MAX {
-                    self.complain(
-                        "retry.exponential.retries",
-                        format!("at most {}", limits::RETRIES_MAX),
-                    );
+                    let why = format!("{retries}; at most {}", limits::RETRIES_MAX);
+                    self.complain("retry.exponential.retries", why);
                 }
             }
             Waits::Explicit(waits) => {
                 let max = usize::try_from(limits::RETRIES_MAX).unwrap_or(usize::MAX);
                 if waits.len() > max {
-                    self.complain("retry.explicit.waits", format!("at most {max}"));
+                    self.complain(
+                        "retry.explicit.waits",
+                        format!("{} waits; at most {max}", waits.len()),
+                    );
                 }
-                if !waits.iter().all(|wait| bound(*wait)) {
-                    self.complain("retry.explicit.waits", "each at most 7 days");
+                if let Some(wait) = waits.iter().find(|wait| !bound(**wait)) {
+                    self.complain("retry.explicit.waits", format!("{wait}; each at most 7 days"));
                 }
             }
         }
-        if policy.window == Span::ZERO || !bound(policy.window) {
-            self.complain("retry.window", "more than zero, at most 7 days");
-        }
+        self.wait("retry.window", policy.window);
         if !bound(policy.floor) {
-            self.complain("retry.floor", "at most 7 days");
+            self.complain("retry.floor", format!("{}; at most 7 days", policy.floor));
+        }
+    }
+
+    fn wait(&mut self, field: &str, wait: Span) {
+        if wait == Span::ZERO || wait > limits::RETRY_WINDOW_MAX {
+            self.complain(field, format!("{wait}; more than zero, at most 7 days"));
         }
     }
 
@@ -179,6 +179,11 @@ impl Checks {
             _ => Err(Refusal::Invalid(self.wrong)),
         }
     }
+}
+
+/// What is wrong with a text that is too long; the text itself may be anything.
+pub(crate) fn too_long(text: &str, bytes_max: usize) -> String {
+    format!("{} bytes; at most {bytes_max}", text.len())
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl Door {
             tenant: tenant.clone(),
             id: id.clone(),
             spec: DestinationSpec {
-                credential: self.inner.keyring.seal(&tenant, &id, &plain.credential),
+                credential: self.seal(&tenant, &id, &plain.credential)?,
                 ..plain
             },
             request_id,
@@ -252,7 +252,7 @@ impl Door {
         checks.size("credential", &wish.credential, limits::CREDENTIAL_BYTES_MAX);
         let overlap = wish.overlap.unwrap_or(limits::CREDENTIAL_OVERLAP_DEFAULT);
         if overlap > limits::CREDENTIAL_OVERLAP_MAX {
-            checks.complain("overlap", "at most 7 days");
+            checks.complain("overlap", format!("{overlap}; at most 7 days"));
         }
         let (tenant, id) = checks.finish(tenant.zip(id))?;
 
@@ -272,7 +272,7 @@ impl Door {
         let command = Command::RotateCredential(RotateCredential {
             tenant: tenant.clone(),
             id: id.clone(),
-            credential: self.inner.keyring.seal(&tenant, &id, &plain.credential),
+            credential: self.seal(&tenant, &id, &plain.credential)?,
             overlap,
             version: wish.version,
             request_id: request_id.clone(),
@@ -320,6 +320,13 @@ impl Door {
         let now = self.replica().lease().state_now();
         let unlocked = self.inner.keyring.unlock(tenant, destination, now);
         unlocked.map_err(|locked| Refusal::Locked {
+            why: locked.to_string(),
+        })
+    }
+
+    fn seal(&self, tenant: &TenantId, destination: &DestinationId, plain: &[u8]) -> Result<Bytes, Refusal> {
+        let sealed = self.inner.keyring.seal(tenant, destination, plain);
+        sealed.map_err(|locked| Refusal::Locked {
             why: locked.to_string(),
         })
     }

@@ -320,7 +320,7 @@ impl Game {
 
     /// A step of one of the running jobs, now and then from elsewhere.
     fn advance_job(&mut self, op: Op) {
-        let running = query::jobs::running(&self.world.store, 8).unwrap();
+        let running = query::jobs::running(&self.world.store, None, 8).unwrap();
         let Some((partition, tenant, job)) = running.get(usize::from(op.a) % running.len().max(1)) else {
             return;
         };
