@@ -169,6 +169,113 @@ async fn replay_a_dead_letter(door: &Door) {
     door.dead_letters().replay(by("ann", replay)).await.unwrap();
 }
 
+/// All that is dead at a destination, once there are so many.
+async fn dead(door: &Door, count: usize) -> Vec<v1::DeadLetter> {
+    eventually("they are dead", SOON, || async {
+        let letters = door.dead_letters_of("acme", "orders").await;
+        let letters = letters.map_err(|status| status.to_string())?;
+        if letters.len() == count {
+            Ok(letters)
+        } else {
+            Err(format!("{} are", letters.len()))
+        }
+    })
+    .await
+}
+
+async fn job_ends(door: &Door, job: &str) {
+    eventually("the job ends", SOON, || async {
+        let job = door.job("acme", job).await.map_err(|status| status.to_string())?;
+        let ended = job.state() != v1::DeadLetterJobState::Running;
+        ended.then_some(()).ok_or_else(|| format!("{job:?}"))
+    })
+    .await;
+}
+
+fn job_of(kind: v1::DeadLetterJobKind) -> v1::StartDeadLetterJobRequest {
+    v1::StartDeadLetterJobRequest {
+        tenant: "acme".to_owned(),
+        kind: i32::from(kind),
+        destination: "orders".to_owned(),
+        ..v1::StartDeadLetterJobRequest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_dead_letters_is_on_record_with_who_did_it_and_how_many() {
+    let mut world = World::three().await;
+    world.webhook("acme", "orders", Behaviour::always(400)).await;
+    world.webhook("acme", "others", Behaviour::default()).await;
+    let (ann, bob) = (world.cluster.door(1), world.cluster.door(2));
+    for _ in 0..4 {
+        ann.publish(event("acme", "orders.paid", "{}")).await.unwrap();
+    }
+    let letters = dead(&ann, 4).await;
+
+    let discard = v1::DiscardDeadLettersRequest {
+        tenant: "acme".to_owned(),
+        deliveries: vec![letters[0].delivery.clone()],
+        request_id: "give-up".to_owned(),
+    };
+    // A repeat finds it discarded, and changes nothing that would have to be on record.
+    for _ in 0..2 {
+        ann.dead_letters()
+            .discard(by("ann", discard.clone()))
+            .await
+            .unwrap();
+    }
+    let wish = job_of(v1::DeadLetterJobKind::Discard);
+    let job = bob.dead_letters().start_job(by("bob", wish)).await.unwrap();
+    let job = job.into_inner().job.unwrap().job;
+    job_ends(&ann, &job).await;
+    ann.publish(event("acme", "orders.paid", "{}")).await.unwrap();
+    dead(&ann, 1).await;
+    ann.pause("acme", "orders").await.unwrap();
+    let wish = job_of(v1::DeadLetterJobKind::Replay);
+    let replay = ann.dead_letters().start_job(by("ann", wish)).await.unwrap();
+    let replay = replay.into_inner().job.unwrap().job;
+    job_ends(&ann, &replay).await;
+
+    let request = v1::ListChangesRequest {
+        destination: "orders".to_owned(),
+        ..of_acme()
+    };
+    let changes = list(&bob, request).await;
+
+    let told: Vec<(ChangeFact, &str, u64)> = changes
+        .iter()
+        .map(|change| {
+            let name = change.actor.as_ref().unwrap().name.as_str();
+            (change.fact(), name, change.deliveries_touched)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (ChangeFact::DestinationCreated, "", 0),
+            (ChangeFact::DeadLettersDiscarded, "ann", 1),
+            (ChangeFact::JobStarted, "bob", 0),
+            (ChangeFact::JobDone, "bob", 3),
+            (ChangeFact::DestinationPaused, "", 0),
+            (ChangeFact::JobStarted, "ann", 0),
+            (ChangeFact::JobDone, "ann", 1),
+        ]
+    );
+    assert_eq!(changes[1].deliveries, [letters[0].delivery.as_str()]);
+    assert_eq!(changes[1].request_id, "give-up");
+    assert_eq!([&changes[2].job, &changes[3].job], [&job, &job]);
+    let fields: Vec<&str> = changes[3]
+        .fields
+        .iter()
+        .map(|field| field.field.as_str())
+        .collect();
+    assert_eq!(fields, ["state", "taken"]);
+    for change in &changes {
+        let actor = change.actor.as_ref().unwrap();
+        assert!(actor.address.starts_with("127.0.0.1:"), "{change:?}");
+    }
+}
+
 fn of_acme() -> v1::ListChangesRequest {
     v1::ListChangesRequest {
         tenant: "acme".to_owned(),

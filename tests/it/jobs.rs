@@ -185,6 +185,7 @@ async fn a_replay_does_not_flood_a_queue_that_rests_and_can_be_cancelled() {
     let request = v1::CancelDeadLetterJobRequest {
         tenant: String::from("acme"),
         job: started.job.clone(),
+        ..v1::CancelDeadLetterJobRequest::default()
     };
     let cancelled = door
         .dead_letters()
@@ -272,6 +273,7 @@ async fn dead_letters_are_counted_by_cause_told_whole_and_discarded_one_by_one()
             newest.delivery.clone(),
             oldest.delivery.clone(),
         ],
+        ..v1::DiscardDeadLettersRequest::default()
     };
     let results = door
         .dead_letters()

@@ -1,14 +1,19 @@
 //! The change log: its only writer. A command without an actor leaves nothing in it, as the commands of old did.
 
-use pushrail_model::change::{Actor, Change, Deed, Image};
+use std::collections::BTreeMap;
+
+use pushrail_model::change::{Actor, Change, Deed, Fact, Image};
+use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::{Destination, DestinationSpec};
+use pushrail_model::ids::{DeliveryId, DestinationNo, EventId, TenantId, TenantNo};
 use pushrail_model::route::Route;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 
 use crate::context::Context;
 use crate::keys::{ChangeKey, Ended};
-use crate::tables;
+use crate::store::StoreError;
+use crate::tables::{self, names};
 
 /// Puts what was done on record.
 pub(crate) fn record(context: &mut Context<'_, '_>, actor: Option<&Actor>, request_id: &str, deed: Deed) {
@@ -29,6 +34,58 @@ pub(crate) fn record(context: &mut Context<'_, '_>, actor: Option<&Actor>, reque
     };
     tables::mark(context.txn, &key.by_time());
     tables::put(context.txn, &key, &change);
+}
+
+/// A delivery that somebody chose, by both its names.
+pub(crate) struct Chosen {
+    /// Where it stands.
+    pub(crate) key: DeliveryKey,
+    /// As callers name it.
+    pub(crate) id: DeliveryId,
+}
+
+impl Chosen {
+    /// The delivery at `key`, which stands at `place` among its event's.
+    pub(crate) fn of(key: &DeliveryKey, place: u16) -> Self {
+        let event = EventId {
+            partition: key.partition,
+            seq: key.seq,
+        };
+        Self {
+            key: *key,
+            id: DeliveryId { event, place },
+        }
+    }
+}
+
+/// Puts on record what was done to chosen deliveries of a tenant: a change for each destination, by which it is found.
+pub(crate) fn record_by_destination(
+    context: &mut Context<'_, '_>,
+    actor: Option<&Actor>,
+    request_id: &str,
+    (tenant, fact): (&TenantId, Fact),
+    chosen: &[Chosen],
+) -> Result<(), StoreError> {
+    let mut groups: BTreeMap<(TenantNo, DestinationNo), Vec<DeliveryId>> = BTreeMap::new();
+    for Chosen { key, id } in chosen {
+        groups.entry((key.tenant, key.destination)).or_default().push(*id);
+    }
+    for ((number, destination), deliveries) in groups {
+        let partition = Partition::of(tenant);
+        let object = names::of_destination(context.txn, partition, number, destination)?;
+        let deed = Deed {
+            count: u64::try_from(deliveries.len()).unwrap_or(u64::MAX),
+            deliveries,
+            ..Deed::new(tenant, object.as_str(), fact)
+        };
+        record(context, actor, request_id, deed);
+    }
+    Ok(())
+}
+
+/// The name of who asked: an old command has nothing else.
+pub(crate) fn name_of<'c>(actor: Option<&'c Actor>, former: &'c str) -> &'c str {
+    actor.map_or(former, |actor| actor.name.as_str())
 }
 
 /// How a tenant stands.

@@ -1,6 +1,7 @@
-//! Jobs over dead letters: their only writer.
+//! Jobs over dead letters: their only writer, and how they are put on record.
 //! Invariant: a job is marked as running exactly while it runs.
 
+use pushrail_model::change::{Actor, Deed, Fact, Image};
 use pushrail_model::ids::{JobNo, TenantNo};
 use pushrail_model::job::{Job, JobState};
 use pushrail_model::limits;
@@ -8,10 +9,11 @@ use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 use pushrail_model::time::Timestamp;
 
+use crate::changes;
 use crate::context::Context;
 use crate::keys::{JobKey, prefix};
 use crate::store::{KeyRange, Read, StoreError};
-use crate::tables;
+use crate::tables::{self, names};
 
 /// Writes a job.
 pub(crate) fn put(context: &mut Context<'_, '_>, key: &JobKey, job: &Job) {
@@ -27,6 +29,56 @@ pub(crate) fn end(job: &mut Job, state: JobState, at: Timestamp, by: &str) {
     job.state = state;
     job.ended = Some(at);
     by.clone_into(&mut job.ended_by);
+}
+
+/// Puts on record that a job has begun, or that it has ended as it stands now.
+pub(crate) fn record(
+    context: &mut Context<'_, '_>,
+    key: &JobKey,
+    job: &Job,
+    actor: Option<&Actor>,
+    request_id: &str,
+) -> Result<(), StoreError> {
+    if actor.is_none() {
+        return Ok(());
+    }
+    let tenant = names::of_tenant(context.txn, key.partition, key.tenant)?;
+    let destination = names::of_destination(context.txn, key.partition, key.tenant, job.destination)?;
+    let (fact, before) = match job.state {
+        JobState::Running => (Fact::JobStarted, None),
+        JobState::Done => (Fact::JobDone, Some(image(&begun(job)))),
+        JobState::Cancelled => (Fact::JobCancelled, Some(image(&begun(job)))),
+    };
+    let deed = Deed {
+        before,
+        after: Some(image(job)),
+        count: job.taken,
+        job: Some(job.number),
+        ..Deed::new(&tenant, destination.as_str(), fact)
+    };
+    changes::record(context, actor, request_id, deed);
+    Ok(())
+}
+
+/// The job as it was when it began: between that and its end nothing of it is put on record.
+fn begun(job: &Job) -> Job {
+    Job {
+        state: JobState::Running,
+        taken: 0,
+        passed: 0,
+        ..job.clone()
+    }
+}
+
+fn image(job: &Job) -> Image {
+    Image::Job {
+        kind: job.kind,
+        cause: job.cause,
+        state: job.state,
+        total: job.total,
+        taken: job.taken,
+        passed: job.passed,
+    }
 }
 
 /// A job as an answer names it.

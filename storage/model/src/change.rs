@@ -2,7 +2,9 @@
 //! Invariant: no credential is ever in it.
 
 use crate::destination::{DestinationSpec, DestinationState};
-use crate::ids::{DeliveryId, DestinationId, NodeId, TenantId};
+use crate::ids::{DeliveryId, DestinationId, JobNo, NodeId, TenantId};
+use crate::job::{JobKind, JobState};
+use crate::outcome::Cause;
 use crate::retention::Retention;
 use crate::route::Pattern;
 use crate::time::Timestamp;
@@ -49,6 +51,16 @@ pub enum Fact {
     RouteRemoved,
     /// Dead letters were started again.
     DeadLettersReplayed,
+    /// Dead letters were given up.
+    DeadLettersDiscarded,
+    /// Dead letters expired, since nobody had dealt with them in time.
+    DeadLettersExpired,
+    /// A replay or a discard of all dead letters of a destination was begun.
+    JobStarted,
+    /// A job has met all that it was started for.
+    JobDone,
+    /// A job was ended before.
+    JobCancelled,
 }
 
 /// How an object stood, without its credential.
@@ -75,6 +87,21 @@ pub enum Image {
         /// To which destination.
         destination: DestinationId,
     },
+    /// A job.
+    Job {
+        /// What it does.
+        kind: JobKind,
+        /// Only with dead letters whose last attempt failed of this.
+        cause: Option<Cause>,
+        /// How far it was.
+        state: JobState,
+        /// How many it was started for; unknown where causes were not counted yet.
+        total: Option<u64>,
+        /// Dead letters that it had replayed or discarded.
+        taken: u64,
+        /// Dead letters that it had met and left.
+        passed: u64,
+    },
 }
 
 /// What was done to what.
@@ -82,7 +109,7 @@ pub enum Image {
 pub struct Deed {
     /// Whose.
     pub tenant: TenantId,
-    /// The destination or route; empty where it was the tenant itself.
+    /// The destination or route; empty where it was the tenant itself, or several destinations.
     pub object: String,
     /// What was done.
     pub fact: Fact,
@@ -98,6 +125,8 @@ pub struct Deed {
     pub deliveries: Vec<DeliveryId>,
     /// Until when the credential before counts too.
     pub overlap_until: Option<Timestamp>,
+    /// The job that it was about.
+    pub job: Option<JobNo>,
 }
 
 impl Deed {
@@ -113,6 +142,7 @@ impl Deed {
             count: 0,
             deliveries: Vec::new(),
             overlap_until: None,
+            job: None,
         }
     }
 }

@@ -218,6 +218,8 @@ pub struct StartReplay {
     pub deliveries: Vec<DeliveryKey>,
     /// Who asked; `None`: nothing is put into the change log.
     pub actor: Option<Actor>,
+    /// Whether each destination has an entry of its own in the change log, by which it is found.
+    pub by_destination: bool,
 }
 
 /// Gives chosen dead letters of one tenant up. A repeat finds them discarded.
@@ -225,10 +227,14 @@ pub struct StartReplay {
 pub struct DiscardDeadLetters {
     /// Whose.
     pub tenant: TenantId,
-    /// Who gives them up; empty where nobody said.
-    pub actor: String,
+    /// Who gives them up, as commands said it that nothing was put into the change log for; empty in all others.
+    pub former_actor: String,
     /// Which, at most [`crate::limits::COMMAND_DISCARDS_MAX`]; all of this tenant's.
     pub deliveries: Vec<DeliveryKey>,
+    /// Stands in the change log.
+    pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Begins a job over what lies dead at a destination at this very moment.
@@ -242,10 +248,12 @@ pub struct StartJob {
     pub destination: DestinationId,
     /// Only those whose last attempt failed of this.
     pub cause: Option<Cause>,
-    /// Who wants it; empty where nobody said.
-    pub actor: String,
+    /// Who wants it, as commands said it that nothing was put into the change log for; empty in all others.
+    pub former_actor: String,
     /// A repeat is harmless: it finds the first one's job.
     pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log, neither now nor when the job ends.
+    pub actor: Option<Actor>,
 }
 
 /// Moves a job on by one bounded step.
@@ -272,8 +280,12 @@ pub struct CancelJob {
     pub tenant: TenantId,
     /// Which.
     pub job: JobNo,
-    /// Who ends it; empty where nobody said.
-    pub actor: String,
+    /// Who ends it, as commands said it that nothing was put into the change log for; empty in all others.
+    pub former_actor: String,
+    /// Stands in the change log.
+    pub request_id: String,
+    /// Who asked; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Counts dead letters by their causes, from where the step before ended: those that died before there were such
@@ -362,6 +374,8 @@ pub struct ExpireDeadLetters {
     pub partition: Partition,
     /// At most [`crate::limits::UPKEEP_LETTERS_MAX`]: those that are not over stay.
     pub letters: Vec<LetterRef>,
+    /// In whose name; `None`: nothing is put into the change log.
+    pub actor: Option<Actor>,
 }
 
 /// Drops the events of a tenant that are next in line, or carries them forward.

@@ -1,6 +1,7 @@
 //! A job: a replay or a discard of all that lay in a destination's dead-letter queue when it began, done in bounded
 //! steps that the leader proposes.
 
+use crate::change::Actor;
 use crate::ids::{DestinationNo, EventSeq, JobNo};
 use crate::outcome::Cause;
 use crate::time::Timestamp;
@@ -65,4 +66,6 @@ pub struct Job {
     pub ended: Option<Timestamp>,
     /// Who cancelled it; empty where nobody said, or nobody did.
     pub ended_by: String,
+    /// Who started it, whole, where that is in the change log: its end goes there too.
+    pub on_record: Option<Actor>,
 }

@@ -129,6 +129,7 @@ impl Thing for Change {
             "fields": self.fields.iter().map(field_json).collect::<Vec<Value>>(),
             "deliveries_touched": self.deliveries_touched,
             "deliveries": self.deliveries,
+            "job": self.job,
             "request_id": self.request_id,
         })
     }
@@ -149,7 +150,11 @@ fn field_json(field: &FieldChange) -> Value {
 
 /// What differs, in one line.
 fn fields(change: &Change) -> String {
-    let mut parts: Vec<String> = change.fields.iter().map(field).collect();
+    let mut parts = Vec::new();
+    if !change.job.is_empty() {
+        parts.push(change.job.clone());
+    }
+    parts.extend(change.fields.iter().map(field));
     if change.deliveries_touched > 0 {
         parts.push(format!("{} deliveries", change.deliveries_touched));
     }

@@ -127,7 +127,9 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
         Verb::Replay(which) => {
             chosen::replay(session, &which.tenant.tenant, which.deliveries, &which.request).await
         }
-        Verb::Discard(which) => chosen::discard(session, &which.tenant.tenant, which.deliveries).await,
+        Verb::Discard(which) => {
+            chosen::discard(session, &which.tenant.tenant, which.deliveries, &which.request).await
+        }
         Verb::Jobs(verb) => jobs::run(session, verb).await,
     }
 }

@@ -5,7 +5,7 @@ use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::change::Actor;
 use pushrail_model::command::{CancelJob, Command, DiscardDeadLetters, StartJob, StartReplay};
 use pushrail_model::delivery::DeliveryKey;
-use pushrail_model::ids::{JobNo, TenantId};
+use pushrail_model::ids::TenantId;
 use pushrail_model::job::Job;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::Response;
@@ -55,6 +55,7 @@ impl Door {
             request_id,
             deliveries,
             actor: Some(actor),
+            by_destination: true,
         });
         let proposed = self.carry_out(command, call_deadline()).await?;
         let Response::Replay(answers) = proposed.response else {
@@ -73,11 +74,15 @@ impl Door {
         &self,
         tenant: TenantId,
         deliveries: Vec<DeliveryKey>,
+        request_id: String,
+        actor: Actor,
     ) -> Result<(Vec<DiscardAnswer>, Token), Refusal> {
         let command = Command::DiscardDeadLetters(DiscardDeadLetters {
             tenant,
-            actor: String::new(),
+            former_actor: String::new(),
             deliveries,
+            request_id,
+            actor: Some(actor),
         });
         let proposed = self.carry_out(command, call_deadline()).await?;
         let Response::Discards(answers) = proposed.response else {
@@ -95,18 +100,10 @@ impl Door {
     }
 
     /// Ends a job.
-    pub(crate) async fn cancel_job(
-        &self,
-        tenant: TenantId,
-        job: JobNo,
-    ) -> Result<(NamedJob, Token), Refusal> {
-        let command = Command::CancelJob(CancelJob {
-            tenant: tenant.clone(),
-            job,
-            actor: String::new(),
-        });
+    pub(crate) async fn cancel_job(&self, wish: CancelJob) -> Result<(NamedJob, Token), Refusal> {
+        let tenant = wish.tenant.clone();
         let deadline = call_deadline();
-        let proposed = self.carry_out(command, deadline).await?;
+        let proposed = self.carry_out(Command::CancelJob(wish), deadline).await?;
         self.job_at(deadline, &tenant, &proposed).await
     }
 

@@ -86,7 +86,8 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<DiscardDeadLettersRequest>,
     ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
-        self.discarded(request.into_inner())
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        self.discarded(request.into_inner(), actor)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -96,7 +97,8 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<StartDeadLetterJobRequest>,
     ) -> Result<Response<StartDeadLetterJobResponse>, Status> {
-        jobs::start(&self.door, request.into_inner())
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        jobs::start(&self.door, request.into_inner(), actor)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -126,7 +128,8 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<CancelDeadLetterJobRequest>,
     ) -> Result<Response<CancelDeadLetterJobResponse>, Status> {
-        jobs::cancel(&self.door, request.into_inner())
+        let actor = caller::actor(&self.door, &request).map_err(status::write)?;
+        jobs::cancel(&self.door, request.into_inner(), actor)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -230,9 +233,11 @@ impl DeadLetters {
     async fn discarded(
         &self,
         request: DiscardDeadLettersRequest,
+        actor: Actor,
     ) -> Result<DiscardDeadLettersResponse, Refusal> {
         let mut checks = Checks::default();
         let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
+        let request_id = checks.request_id(request.request_id);
         let ids = deliveries(&request.deliveries).map_err(|wrong| {
             wrong
                 .into_iter()
@@ -242,7 +247,7 @@ impl DeadLetters {
         let keys = self.keys(&tenant, ids).await?;
 
         let known: Vec<DeliveryKey> = keys.iter().flatten().copied().collect();
-        let (answers, token) = self.door.discard(tenant, known).await?;
+        let (answers, token) = self.door.discard(tenant, known, request_id, actor).await?;
         let mut answers = answers.into_iter();
         let results = request.deliveries.into_iter().zip(keys);
         let results = results.map(|(delivery, key)| {

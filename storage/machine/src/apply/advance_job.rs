@@ -3,8 +3,10 @@
 
 use std::ops::ControlFlow;
 
+use pushrail_model::change::Actor;
 use pushrail_model::command::AdvanceJob;
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
+use pushrail_model::destination::DestinationState;
 use pushrail_model::ids::JobId;
 use pushrail_model::job::{Job, JobCursor, JobKind, JobState};
 use pushrail_model::limits;
@@ -13,7 +15,7 @@ use pushrail_model::time::Timestamp;
 
 use crate::context::Context;
 use crate::jobs;
-use crate::keys::{DeadLetterKey, JobKey, Key, prefix};
+use crate::keys::{DeadLetterKey, DestinationKey, JobKey, Key, prefix};
 use crate::lifecycle;
 use crate::query::page::just_after;
 use crate::reject;
@@ -43,6 +45,8 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &AdvanceJob) -> Res
     {
         // Its destination went, and its dead letters with it.
         jobs::end(&mut job, JobState::Cancelled, context.now, "");
+        let remover = remover(context, &key, &job)?;
+        jobs::record(context, &key, &job, remover.as_ref(), "")?;
         jobs::put(context, &key, &job);
         return Ok(jobs::stands(&job));
     }
@@ -56,9 +60,32 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &AdvanceJob) -> Res
     job.cursor = step.cursor;
     if step.last {
         jobs::end(&mut job, JobState::Done, context.now, "");
+        jobs::record(context, &key, &job, job.on_record.as_ref(), &job.request_id)?;
     }
     jobs::put(context, &key, &job);
     Ok(jobs::stands(&job))
+}
+
+/// Who removed the destination of a job whose beginning is on record: from where is told by that removal's own change.
+fn remover(context: &Context<'_, '_>, key: &JobKey, job: &Job) -> Result<Option<Actor>, StoreError> {
+    if job.on_record.is_none() {
+        return Ok(None);
+    }
+    let destination = DestinationKey {
+        partition: key.partition,
+        tenant: key.tenant,
+        destination: job.destination,
+    };
+    let row = tables::get(context.txn, &destination)?;
+    Ok(row.map(|row| Actor {
+        name: match row.state {
+            DestinationState::Removed { by, .. } => by,
+            DestinationState::Active | DestinationState::Paused | DestinationState::Disabled { .. } => {
+                String::new()
+            }
+        },
+        ..Actor::default()
+    }))
 }
 
 /// What one step meets.

@@ -6,6 +6,7 @@ use pushrail_model::job::JobState;
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
+use crate::changes;
 use crate::context::Context;
 use crate::jobs;
 use crate::keys::JobKey;
@@ -26,7 +27,9 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &CancelJob) -> Resu
         return Ok(reject::not_found("job", JobId(command.job)));
     };
     if job.state == JobState::Running {
-        jobs::end(&mut job, JobState::Cancelled, context.now, &command.actor);
+        let name = changes::name_of(command.actor.as_ref(), &command.former_actor);
+        jobs::end(&mut job, JobState::Cancelled, context.now, name);
+        jobs::record(context, &key, &job, command.actor.as_ref(), &command.request_id)?;
         jobs::put(context, &key, &job);
     }
     Ok(jobs::stands(&job))

@@ -1,6 +1,7 @@
 //! `DiscardDeadLetters`: somebody gives chosen dead letters up. They are never tried again; who did it, and every
 //! attempt made, stay on record.
 
+use pushrail_model::change::Fact;
 use pushrail_model::command::DiscardDeadLetters;
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
 use pushrail_model::limits;
@@ -8,6 +9,7 @@ use pushrail_model::replay::DiscardAnswer;
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
+use crate::changes::{self, Chosen};
 use crate::context::Context;
 use crate::lifecycle;
 use crate::reject;
@@ -26,20 +28,30 @@ pub(super) fn handle(
         return Ok(reject::limit_reached("deliveries in a discard", limit));
     }
     let of_tenant = (Partition::of(&tenant.id), tenant.number);
+    let mut discarded = Vec::new();
     let answers = command.deliveries.iter().map(|key| {
         if (key.partition, key.tenant) == of_tenant {
-            discard(context, key, &command.actor)
+            discard(context, command, key, &mut discarded)
         } else {
             Ok(DiscardAnswer::Unknown)
         }
     });
-    Ok(Response::Discards(answers.collect::<Result<_, _>>()?))
+    let answers = answers.collect::<Result<_, _>>()?;
+    changes::record_by_destination(
+        context,
+        command.actor.as_ref(),
+        &command.request_id,
+        (&tenant.id, Fact::DeadLettersDiscarded),
+        &discarded,
+    )?;
+    Ok(Response::Discards(answers))
 }
 
 fn discard(
     context: &mut Context<'_, '_>,
+    command: &DiscardDeadLetters,
     key: &DeliveryKey,
-    actor: &str,
+    discarded: &mut Vec<Chosen>,
 ) -> Result<DiscardAnswer, StoreError> {
     let Some(delivery) = tables::get(context.txn, key)? else {
         return Ok(DiscardAnswer::Unknown);
@@ -47,6 +59,8 @@ fn discard(
     match delivery.state {
         DeliveryState::Dead { .. } => {
             let lane = context.lane_of_delivery(key)?;
+            discarded.push(Chosen::of(key, delivery.place));
+            let actor = changes::name_of(command.actor.as_ref(), &command.former_actor);
             lifecycle::discard(context, lane, key, delivery, actor)?;
             Ok(DiscardAnswer::Discarded)
         }

@@ -7,6 +7,7 @@ use pushrail_model::limits;
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
+use crate::changes;
 use crate::context::Context;
 use crate::jobs;
 use crate::keys::{DestinationCountsKey, JobKey};
@@ -60,7 +61,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartJob) -> Resul
         kind: command.kind,
         destination: destination.number,
         cause: command.cause,
-        actor: command.actor.clone(),
+        actor: changes::name_of(command.actor.as_ref(), &command.former_actor).to_owned(),
         request_id: command.request_id.clone(),
         started: context.now,
         cursor: JobCursor::default(),
@@ -70,16 +71,20 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartJob) -> Resul
         state: JobState::Running,
         ended: None,
         ended_by: String::new(),
+        on_record: command.actor.clone(),
     };
-    context.tick();
-    if total == Some(0) {
-        jobs::end(&mut job, JobState::Done, context.now, "");
-    }
     let key = JobKey {
         partition,
         tenant: tenant.number,
         job: job.number,
     };
+    let (actor, request_id) = (command.actor.as_ref(), command.request_id.as_str());
+    jobs::record(context, &key, &job, actor, request_id)?;
+    context.tick();
+    if total == Some(0) {
+        jobs::end(&mut job, JobState::Done, context.now, "");
+        jobs::record(context, &key, &job, actor, request_id)?;
+    }
     jobs::put(context, &key, &job);
     Ok(jobs::stands(&job))
 }

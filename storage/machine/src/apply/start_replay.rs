@@ -4,13 +4,12 @@
 use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::StartReplay;
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
-use pushrail_model::ids::{DeliveryId, EventId};
 use pushrail_model::limits;
 use pushrail_model::replay::{Replay, ReplayAnswer};
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
-use crate::changes;
+use crate::changes::{self, Chosen};
 use crate::context::Context;
 use crate::keys::ReplayKey;
 use crate::lifecycle;
@@ -67,21 +66,24 @@ fn put_on_record(
     let mut started = Vec::new();
     for (key, answer) in command.deliveries.iter().zip(answers) {
         if let (ReplayAnswer::Started, Some(delivery)) = (answer, tables::get(context.txn, key)?) {
-            started.push(DeliveryId {
-                event: EventId {
-                    partition: key.partition,
-                    seq: key.seq,
-                },
-                place: delivery.place,
-            });
+            started.push(Chosen::of(key, delivery.place));
         }
+    }
+    if command.by_destination {
+        return changes::record_by_destination(
+            context,
+            command.actor.as_ref(),
+            &command.request_id,
+            (&command.tenant, Fact::DeadLettersReplayed),
+            &started,
+        );
     }
     if started.is_empty() {
         return Ok(());
     }
     let deed = Deed {
         count: u64::try_from(started.len()).unwrap_or(u64::MAX),
-        deliveries: started,
+        deliveries: started.into_iter().map(|chosen| chosen.id).collect(),
         ..Deed::new(&command.tenant, "", Fact::DeadLettersReplayed)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);

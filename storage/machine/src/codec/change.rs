@@ -2,10 +2,12 @@
 
 use pushrail_model::change::{Actor, Change, Deed, Fact, Image};
 use pushrail_model::destination::DestinationState;
-use pushrail_model::ids::{DeliveryId, NodeId};
+use pushrail_model::ids::{DeliveryId, JobNo, NodeId};
+use pushrail_model::job::{JobKind, JobState};
 use pushrail_model::time::Timestamp;
 
 use crate::codec::error::DecodeError;
+use crate::codec::job::{cause_from_wire, cause_to_wire};
 use crate::codec::proto;
 use crate::codec::tenant::{heard, said};
 use crate::codec::wire::{Wire, all_from_wire, all_to_wire, narrowed, parsed, present, required, wire_enum};
@@ -25,6 +27,11 @@ wire_enum!(Fact, ChangeFact, "fact", {
     RouteUpdated,
     RouteRemoved,
     DeadLettersReplayed,
+    DeadLettersDiscarded,
+    DeadLettersExpired,
+    JobStarted,
+    JobDone,
+    JobCancelled,
 });
 
 /// Who asked, where a command says so.
@@ -78,6 +85,21 @@ impl Wire for Image {
                     pattern: pattern.to_string(),
                     destination: destination.to_string(),
                 }),
+                Self::Job {
+                    kind,
+                    cause,
+                    state,
+                    total,
+                    taken,
+                    passed,
+                } => Kind::Job(proto::JobImage {
+                    kind: kind.to_wire(),
+                    cause: cause_to_wire(*cause),
+                    state: state.to_wire(),
+                    total: *total,
+                    taken: *taken,
+                    passed: *passed,
+                }),
             }),
         }
     }
@@ -105,6 +127,14 @@ impl Wire for Image {
             Kind::Route(route) => Self::Route {
                 pattern: parsed(&route.pattern, "pattern")?,
                 destination: parsed(&route.destination, "destination id")?,
+            },
+            Kind::Job(job) => Self::Job {
+                kind: JobKind::from_wire(job.kind)?,
+                cause: cause_from_wire(job.cause)?,
+                state: JobState::from_wire(job.state)?,
+                total: job.total,
+                taken: job.taken,
+                passed: job.passed,
             },
         })
     }
@@ -142,6 +172,7 @@ impl Wire for Deed {
             count: self.count,
             deliveries: all_to_wire(&self.deliveries),
             overlap_until: self.overlap_until.map(|until| until.0),
+            job: self.job.map(|job| job.0),
         }
     }
 
@@ -156,6 +187,7 @@ impl Wire for Deed {
             count: message.count,
             deliveries: all_from_wire(message.deliveries)?,
             overlap_until: message.overlap_until.map(Timestamp),
+            job: message.job.map(JobNo),
         })
     }
 }

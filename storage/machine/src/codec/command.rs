@@ -293,6 +293,7 @@ impl Wire for StartReplay {
             request_id: self.request_id.clone(),
             deliveries: all_to_wire(&self.deliveries),
             actor: actor_to_wire(self.actor.as_ref()),
+            by_destination: self.by_destination,
         }
     }
 
@@ -302,6 +303,7 @@ impl Wire for StartReplay {
             request_id: message.request_id,
             deliveries: all_from_wire(message.deliveries)?,
             actor: actor(message.actor),
+            by_destination: message.by_destination,
         })
     }
 }

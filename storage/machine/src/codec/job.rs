@@ -6,6 +6,7 @@ use pushrail_model::job::{Job, JobCursor, JobKind, JobState};
 use pushrail_model::outcome::Cause;
 use pushrail_model::time::Timestamp;
 
+use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{Wire, all_from_wire, all_to_wire, parsed, partition, required, wire_enum};
@@ -14,11 +15,12 @@ wire_enum!(JobKind, JobKind, "kind of job", { Replay, Discard });
 wire_enum!(JobState, JobState, "job state", { Running, Done, Cancelled });
 
 /// Of any cause: unspecified.
-fn cause_to_wire(cause: Option<Cause>) -> i32 {
+pub(super) fn cause_to_wire(cause: Option<Cause>) -> i32 {
     cause.map_or(proto::Cause::Unspecified.into(), |cause| cause.to_wire())
 }
 
-fn cause_from_wire(message: i32) -> Result<Option<Cause>, DecodeError> {
+/// The other way.
+pub(super) fn cause_from_wire(message: i32) -> Result<Option<Cause>, DecodeError> {
     if message == i32::from(proto::Cause::Unspecified) {
         return Ok(None);
     }
@@ -66,6 +68,7 @@ impl Wire for Job {
             state: self.state.to_wire(),
             ended: self.ended.map(|at| at.0),
             ended_by: self.ended_by.clone(),
+            on_record: actor_to_wire(self.on_record.as_ref()),
         }
     }
 
@@ -85,6 +88,7 @@ impl Wire for Job {
             state: JobState::from_wire(message.state)?,
             ended: message.ended.map(Timestamp),
             ended_by: message.ended_by,
+            on_record: actor(message.on_record),
         })
     }
 }
@@ -95,16 +99,20 @@ impl Wire for DiscardDeadLetters {
     fn to_wire(&self) -> proto::DiscardDeadLetters {
         proto::DiscardDeadLetters {
             tenant: self.tenant.to_string(),
-            actor: self.actor.clone(),
+            former_actor: self.former_actor.clone(),
             deliveries: all_to_wire(&self.deliveries),
+            request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
     fn from_wire(message: proto::DiscardDeadLetters) -> Result<Self, DecodeError> {
         Ok(Self {
             tenant: parsed(&message.tenant, "tenant id")?,
-            actor: message.actor,
+            former_actor: message.former_actor,
             deliveries: all_from_wire(message.deliveries)?,
+            request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }
@@ -118,8 +126,9 @@ impl Wire for StartJob {
             kind: self.kind.to_wire(),
             destination: self.destination.to_string(),
             cause: cause_to_wire(self.cause),
-            actor: self.actor.clone(),
+            former_actor: self.former_actor.clone(),
             request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -129,8 +138,9 @@ impl Wire for StartJob {
             kind: JobKind::from_wire(message.kind)?,
             destination: parsed(&message.destination, "destination id")?,
             cause: cause_from_wire(message.cause)?,
-            actor: message.actor,
+            former_actor: message.former_actor,
             request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }
@@ -168,7 +178,9 @@ impl Wire for CancelJob {
         proto::CancelJob {
             tenant: self.tenant.to_string(),
             job: self.job.0,
-            actor: self.actor.clone(),
+            former_actor: self.former_actor.clone(),
+            request_id: self.request_id.clone(),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -176,7 +188,9 @@ impl Wire for CancelJob {
         Ok(Self {
             tenant: parsed(&message.tenant, "tenant id")?,
             job: JobNo(message.job),
-            actor: message.actor,
+            former_actor: message.former_actor,
+            request_id: message.request_id,
+            actor: actor(message.actor),
         })
     }
 }

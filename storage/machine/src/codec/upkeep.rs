@@ -4,6 +4,7 @@ use pushrail_model::command::{Bucketed, DropBuckets, DropCarried, DropEvents, Ex
 use pushrail_model::ids::{DestinationNo, EventSeq, TenantNo};
 use pushrail_model::time::Timestamp;
 
+use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{
@@ -59,6 +60,7 @@ impl Wire for ExpireDeadLetters {
         proto::ExpireDeadLetters {
             partition: self.partition.number().into(),
             letters: all_to_wire(&self.letters),
+            actor: actor_to_wire(self.actor.as_ref()),
         }
     }
 
@@ -66,6 +68,7 @@ impl Wire for ExpireDeadLetters {
         Ok(Self {
             partition: partition(message.partition)?,
             letters: all_from_wire(message.letters)?,
+            actor: actor(message.actor),
         })
     }
 }

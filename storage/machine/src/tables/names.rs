@@ -50,6 +50,40 @@ pub(crate) fn tenant(read: &dyn Read, id: &TenantId) -> Result<Option<Tenant>, S
     })
 }
 
+/// The name that the tenant of this number bears, or bore.
+pub(crate) fn of_tenant(
+    read: &dyn Read,
+    partition: Partition,
+    tenant: TenantNo,
+) -> Result<TenantId, StoreError> {
+    let key = TenantKey { partition, tenant };
+    let row = get(read, &key)?;
+    row.map(|tenant| tenant.id)
+        .ok_or_else(|| damaged(TenantKey::TABLE, &key.encode(), "a row stands without its tenant"))
+}
+
+/// The name that the destination of this number bears, or bore.
+pub(crate) fn of_destination(
+    read: &dyn Read,
+    partition: Partition,
+    tenant: TenantNo,
+    destination: DestinationNo,
+) -> Result<DestinationId, StoreError> {
+    let key = DestinationKey {
+        partition,
+        tenant,
+        destination,
+    };
+    let row = get(read, &key)?;
+    row.map(|destination| destination.id).ok_or_else(|| {
+        damaged(
+            DestinationKey::TABLE,
+            &key.encode(),
+            "a row stands without its destination",
+        )
+    })
+}
+
 /// The tenant's destination of this name.
 pub(crate) fn destination(
     read: &dyn Read,

@@ -59,6 +59,7 @@ fn replay(world: &mut World, deliveries: Vec<DeliveryKey>, request_id: String) -
         request_id,
         deliveries,
         actor: None,
+        by_destination: false,
     }))
 }
 

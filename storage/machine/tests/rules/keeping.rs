@@ -177,6 +177,7 @@ fn what_is_not_over_is_not_dropped_whoever_asks() {
                 delivery: keys[0],
                 died,
             }],
+            actor: None,
         }),
         Command::DropEvents(DropEvents {
             partition,
@@ -228,12 +229,14 @@ fn a_letter_that_died_anew_is_another_one() {
         request_id: String::new(),
         deliveries: keys.clone(),
         actor: None,
+        by_destination: false,
     }));
     bury(&mut world, &keys);
 
     let answer = world.run(Command::ExpireDeadLetters(ExpireDeadLetters {
         partition: keys[0].partition,
         letters: vec![first],
+        actor: None,
     }));
 
     assert_eq!(answer, NOTHING);
@@ -279,6 +282,7 @@ fn a_command_beyond_its_bounds_is_refused_whole() {
     let answer = world.run(Command::ExpireDeadLetters(ExpireDeadLetters {
         partition: keys[0].partition,
         letters: vec![letter; limits::UPKEEP_LETTERS_MAX + 1],
+        actor: None,
     }));
 
     assert!(matches!(

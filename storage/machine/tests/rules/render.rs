@@ -368,6 +368,7 @@ fn changes(world: &World, tenant: Option<&str>) -> Vec<String> {
             count,
             deliveries,
             overlap_until,
+            job,
         } = change.deed;
         let mut line = format!(
             "{} {}: {fact:?} {tenant} {object} version {version}, request {}",
@@ -382,6 +383,9 @@ fn changes(world: &World, tenant: Option<&str>) -> Vec<String> {
         }
         if count > 0 {
             line.push_str(&format!(", {count} deliveries, {} named", deliveries.len()));
+        }
+        if let Some(job) = job {
+            line.push_str(&format!(", {}", JobId(job)));
         }
         if let Some(until) = overlap_until {
             line.push_str(&format!(", overlap until {}", time(until)));
@@ -399,6 +403,18 @@ fn picture(image: &Image) -> String {
             format!("({} at a time, {state:?})", spec.concurrency)
         }
         Image::Route { pattern, destination } => format!("({pattern} to {destination})"),
+        Image::Job {
+            kind,
+            cause,
+            state,
+            total,
+            taken,
+            passed,
+        } => {
+            let cause = cause.map_or_else(|| "any".to_owned(), |cause| format!("{cause:?}"));
+            let total = total.map_or_else(|| "?".to_owned(), |total| total.to_string());
+            format!("({kind:?} of {cause}, {taken} of {total} taken, {passed} passed, {state:?})")
+        }
     }
 }
 

@@ -33,6 +33,10 @@ pub(crate) fn by(mut command: Command, name: &str) -> Command {
         Command::SetDestinationState(command) => &mut command.actor,
         Command::PutRoute(command) => &mut command.actor,
         Command::StartReplay(command) => &mut command.actor,
+        Command::DiscardDeadLetters(command) => &mut command.actor,
+        Command::StartJob(command) => &mut command.actor,
+        Command::CancelJob(command) => &mut command.actor,
+        Command::ExpireDeadLetters(command) => &mut command.actor,
         Command::UpdateTenant(command) => &mut command.actor,
         Command::UpdateDestination(command) => &mut command.actor,
         Command::UpdateRoute(command) => &mut command.actor,
@@ -48,13 +52,9 @@ pub(crate) fn by(mut command: Command, name: &str) -> Command {
         | Command::RewrapCredentials(_)
         | Command::CancelDeliveries(_)
         | Command::DropBuckets(_)
-        | Command::ExpireDeadLetters(_)
         | Command::DropEvents(_)
         | Command::DropCarried(_)
-        | Command::DiscardDeadLetters(_)
-        | Command::StartJob(_)
         | Command::AdvanceJob(_)
-        | Command::CancelJob(_)
         | Command::CountCauses(_) => return command,
     };
     *actor = Some(Actor {

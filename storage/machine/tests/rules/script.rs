@@ -2,7 +2,7 @@
 //! `wait 5s` · `tenant acme request=r1 keys=1h dead=2d` · `destination acme/hook` · `route acme all pattern=** to=hook` ·
 //! `publish acme order.paid body=x key=k revision=3` · `attempt e1/hook delivered` ·
 //! `attempt e1/hook failed 500 retry=5s` · `pause acme/hook` · `resume acme/hook` · `replay acme e1/hook` ·
-//! `upkeep` (all that a leader would drop now) · `discard acme e1/hook actor=ann` · `job replay acme/hook cause=server` ·
+//! `upkeep by=retention` (all that a leader would drop now) · `discard acme e1/hook by=ann` · `job replay acme/hook` ·
 //! `advance acme job=1 take=2 read=9` · `cancel acme job=1` · `count read=9` · `give …` · `batch … | …` · `show …`: see `line`
 
 mod settings;
@@ -32,7 +32,7 @@ use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::render;
 use crate::samples;
-use crate::upkeep::keep_house;
+use crate::upkeep::keep_house_by;
 use crate::world::World;
 
 /// A scenario on its way.
@@ -128,7 +128,8 @@ impl Script {
             }
             "show" => render::show(&self.world, &words.plain[1..]),
             "upkeep" => {
-                let done = keep_house(&mut self.world);
+                let by = words.named.get("by").copied();
+                let done = keep_house_by(&mut self.world, by);
                 done.iter()
                     .map(|done| render::upkeep(&self.world, done))
                     .collect()
@@ -210,20 +211,25 @@ impl Script {
             "replay" => Command::StartReplay(StartReplay {
                 tenant: words.plain(1).parse().unwrap(),
                 request_id: words.request().to_owned(),
-                deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
+                deliveries: self.deliveries(&words.plain[2..]),
                 actor: None,
+                by_destination: words.plain.contains(&"apart"),
             }),
             "discard" => Command::DiscardDeadLetters(DiscardDeadLetters {
                 tenant: words.plain(1).parse().unwrap(),
-                actor: words.text("actor"),
-                deliveries: words.plain[2..].iter().map(|name| self.delivery(name)).collect(),
+                former_actor: words.text("actor"),
+                deliveries: self.deliveries(&words.plain[2..]),
+                request_id: words.request().to_owned(),
+                actor: None,
             }),
             "job" => job(words),
             "advance" => self.advance(words),
             "cancel" if words.named.contains_key("job") => Command::CancelJob(CancelJob {
                 tenant: words.plain(1).parse().unwrap(),
                 job: JobNo(words.needed("job")),
-                actor: words.text("actor"),
+                former_actor: words.text("actor"),
+                request_id: words.request().to_owned(),
+                actor: None,
             }),
             "count" => Command::CountCauses(CountCauses {
                 from: match words.plain.contains(&"stale") {
@@ -315,6 +321,11 @@ impl Script {
         attempt
     }
 
+    fn deliveries(&self, names: &[&str]) -> Vec<DeliveryKey> {
+        let named = names.iter().filter(|name| name.contains('/'));
+        named.map(|name| self.delivery(name)).collect()
+    }
+
     /// The delivery called `e1/hook`; one that never was, where there is no event of that name.
     fn delivery(&self, name: &str) -> DeliveryKey {
         let (event, destination) = name.split_once('/').unwrap();
@@ -388,8 +399,9 @@ fn job(words: &Words<'_>) -> Command {
         },
         destination: destination.parse().unwrap(),
         cause: words.named.get("cause").map(|name| cause(name)),
-        actor: words.text("actor"),
+        former_actor: words.text("actor"),
         request_id: words.request().to_owned(),
+        actor: None,
     })
 }
 

@@ -4,6 +4,7 @@ use pushrail_machine::query::upkeep;
 use pushrail_model::command::{Bucketed, Command};
 use pushrail_model::response::Response;
 
+use crate::samples;
 use crate::world::World;
 
 /// Commands for all that is over now, as far as one question each finds.
@@ -28,6 +29,11 @@ pub(crate) fn proposals(world: &World) -> Vec<Command> {
 
 /// Proposes until nothing is over any more; gives each command with its answer.
 pub(crate) fn keep_house(world: &mut World) -> Vec<(Command, Response)> {
+    keep_house_by(world, None)
+}
+
+/// The same, in somebody's name.
+pub(crate) fn keep_house_by(world: &mut World, by: Option<&str>) -> Vec<(Command, Response)> {
     let mut done = Vec::new();
     loop {
         let found = proposals(world);
@@ -35,6 +41,10 @@ pub(crate) fn keep_house(world: &mut World) -> Vec<(Command, Response)> {
             return done;
         }
         for command in found {
+            let command = match by {
+                Some(name) => samples::by(command, name),
+                None => command,
+            };
             let response = world.run(command.clone());
             done.push((command, response));
             assert!(done.len() < 10_000, "upkeep comes to no end: {:?}", done.last());

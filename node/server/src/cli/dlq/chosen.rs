@@ -60,13 +60,17 @@ pub(in crate::cli) async fn discard(
     session: &Session,
     tenant: &str,
     deliveries: Vec<String>,
+    given: &RequestId,
 ) -> Result<(), CliError> {
+    // One for all calls: each is harmless by itself, and the change log holds them together.
+    let id = given.request_id.clone().unwrap_or_else(|| drawn_id("req"));
     let mut results = Vec::new();
     let mut token = String::new();
     for chunk in named(deliveries)?.chunks(CHOSEN_MAX) {
         let request = DiscardDeadLettersRequest {
             tenant: tenant.to_owned(),
             deliveries: chunk.to_vec(),
+            request_id: id.clone(),
         };
         let answer = session.client.discard_dead_letters(request).await;
         let answer = answer.trying(|| "discard dead letters".to_owned())?;

@@ -48,6 +48,8 @@ pub(in crate::cli) enum Verb {
         job: String,
         #[command(flatten)]
         tenant: TenantFlag,
+        #[command(flatten)]
+        request: RequestId,
     },
 }
 
@@ -85,13 +87,16 @@ pub(in crate::cli) async fn run(session: &Session, verb: Verb) -> Result<(), Cli
             let answer = session.client.get_dead_letter_job(request).await;
             session.found(answer.trying(|| format!("show job {job}"))?)
         }
-        Verb::Cancel { job, tenant } => {
-            let request = CancelDeadLetterJobRequest {
-                tenant: tenant.tenant,
-                job: job.clone(),
+        Verb::Cancel { job, tenant, request } => {
+            let tried = || format!("cancel job {job}");
+            let cancel = |request_id| {
+                session.client.cancel_dead_letter_job(CancelDeadLetterJobRequest {
+                    tenant: tenant.tenant.clone(),
+                    job: job.clone(),
+                    request_id,
+                })
             };
-            let answer = session.client.cancel_dead_letter_job(request).await;
-            session.changed(answer.trying(|| format!("cancel job {job}"))?)
+            session.changed(session.change(tried, &request, cancel).await?)
         }
     }
 }

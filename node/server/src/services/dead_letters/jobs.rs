@@ -7,7 +7,8 @@ use pushrail_api::v1::{
 };
 use pushrail_machine::query::jobs;
 use pushrail_machine::store::{Read, StoreError};
-use pushrail_model::command::StartJob;
+use pushrail_model::change::Actor;
+use pushrail_model::command::{CancelJob, StartJob};
 use pushrail_model::ids::{DestinationId, JobId, TenantId};
 use pushrail_model::job::{JobKind, JobState};
 use pushrail_model::shard::Partition;
@@ -23,6 +24,7 @@ use crate::services::{convert, filter};
 pub(in crate::services) async fn start(
     door: &Door,
     request: StartDeadLetterJobRequest,
+    actor: Actor,
 ) -> Result<StartDeadLetterJobResponse, Refusal> {
     let mut checks = Checks::default();
     let request_id = checks.request_id(request.request_id.clone());
@@ -43,8 +45,9 @@ pub(in crate::services) async fn start(
         kind,
         destination,
         cause: cause?,
-        actor: String::new(),
+        former_actor: String::new(),
         request_id,
+        actor: Some(actor),
     };
     let (job, token) = door.start_job(wish).await?;
     Ok(StartDeadLetterJobResponse {
@@ -101,12 +104,21 @@ pub(in crate::services) async fn list(
 pub(in crate::services) async fn cancel(
     door: &Door,
     request: CancelDeadLetterJobRequest,
+    actor: Actor,
 ) -> Result<CancelDeadLetterJobResponse, Refusal> {
     let mut checks = Checks::default();
+    let request_id = checks.request_id(request.request_id);
     let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
     let job: Option<JobId> = checks.id("job", &request.job);
     let (tenant, JobId(number)) = checks.finish(tenant.zip(job))?;
-    let (job, token) = door.cancel_job(tenant.clone(), number).await?;
+    let wish = CancelJob {
+        tenant: tenant.clone(),
+        job: number,
+        former_actor: String::new(),
+        request_id,
+        actor: Some(actor),
+    };
+    let (job, token) = door.cancel_job(wish).await?;
     Ok(CancelDeadLetterJobResponse {
         job: Some(message(&tenant, &job)),
         token: token.to_string(),

@@ -55,7 +55,11 @@ pub fn over(
     }
     let commands = found.into_iter().filter(|(_, letters)| !letters.is_empty());
     Ok(commands
-        .map(|(partition, letters)| ExpireDeadLetters { partition, letters })
+        .map(|(partition, letters)| ExpireDeadLetters {
+            partition,
+            letters,
+            actor: None,
+        })
         .collect())
 }
 

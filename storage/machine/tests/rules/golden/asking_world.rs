@@ -20,6 +20,11 @@ use crate::world::World;
 
 /// Eight dead letters; five of them are left, one runs again, two are discarded.
 pub(crate) fn asking_world() -> World {
+    world_of(|command| command)
+}
+
+/// The same world, each command signed by somebody or by nobody.
+pub(super) fn world_of(signed: impl Fn(Command) -> Command) -> World {
     let mut world = World::new();
     world.run(samples::tenant("acme", "r1"));
     world.run(samples::destination("acme", "hook", "d1"));
@@ -33,11 +38,13 @@ pub(crate) fn asking_world() -> World {
         read_max: 1,
     }));
     let keys: Vec<DeliveryKey> = (0..8).map(|number| dead(&mut world, number)).collect();
-    world.run(Command::DiscardDeadLetters(DiscardDeadLetters {
+    world.run(signed(Command::DiscardDeadLetters(DiscardDeadLetters {
         tenant: acme.id.clone(),
-        actor: "ann".to_owned(),
+        former_actor: "ann".to_owned(),
         deliveries: vec![keys[0]],
-    }));
+        request_id: String::new(),
+        actor: None,
+    })));
     let jobs = [
         (JobKind::Replay, None),
         (JobKind::Discard, Some(Cause::Auth)),
@@ -45,34 +52,37 @@ pub(crate) fn asking_world() -> World {
         (JobKind::Discard, None),
     ];
     for (place, (kind, cause)) in jobs.into_iter().enumerate() {
-        world.run(Command::StartJob(StartJob {
+        world.run(signed(Command::StartJob(StartJob {
             tenant: acme.id.clone(),
             kind,
             destination: "hook".parse().unwrap(),
             cause,
-            actor: "ann".to_owned(),
+            former_actor: "ann".to_owned(),
             request_id: format!("job-{place}"),
-        }));
+            actor: None,
+        })));
     }
     for (job, taken_max) in [(1, 1), (2, 1), (4, 0)] {
         advance(&mut world, job, taken_max);
     }
-    world.run(Command::CancelJob(CancelJob {
+    world.run(signed(Command::CancelJob(CancelJob {
         tenant: acme.id,
         job: JobNo(4),
-        actor: "bob".to_owned(),
-    }));
+        former_actor: "bob".to_owned(),
+        request_id: String::new(),
+        actor: None,
+    })));
     world
 }
 
-fn acme(world: &World) -> Tenant {
+pub(super) fn acme(world: &World) -> Tenant {
     query::config::tenant(&world.store, &"acme".parse().unwrap())
         .unwrap()
         .unwrap()
 }
 
 /// A delivery that died, of one cause or the other.
-fn dead(world: &mut World, number: usize) -> DeliveryKey {
+pub(super) fn dead(world: &mut World, number: usize) -> DeliveryKey {
     let tenant = acme(world);
     let event = samples::event(&world.store, &tenant, &"order.paid".parse().unwrap(), "x", None);
     world.run(samples::accept(&tenant, vec![event]));

@@ -133,5 +133,6 @@ fn fail_and_replay(world: &mut World) {
         request_id: "again".to_owned(),
         deliveries: vec![dead, deliveries(world, 0)[0]],
         actor: None,
+        by_destination: false,
     }));
 }

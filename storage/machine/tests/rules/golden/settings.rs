@@ -183,6 +183,7 @@ fn remove(world: &mut World, run: impl Fn(&mut World, Command)) {
             request_id: "again".to_owned(),
             deliveries: vec![key],
             actor: None,
+            by_destination: false,
         }),
     );
     run(

@@ -289,33 +289,47 @@ impl Game {
         let deliveries = (0..6)
             .filter_map(|more| self.delivery(op.a.wrapping_add(more), op.b))
             .collect();
-        self.gathered.push(Command::StartReplay(StartReplay {
+        let command = StartReplay {
             tenant: of(&TENANTS, op.c).parse().unwrap(),
             request_id: [format!("p{}", op.d % 32), String::new()][usize::from(op.d % 2)].clone(),
             deliveries,
             actor: None,
-        }));
+            by_destination: op.d.is_multiple_of(3),
+        };
+        self.signed(Command::StartReplay(command), op);
     }
 
     fn discard(&mut self, op: Op) {
         let deliveries = (0..4).filter_map(|more| self.delivery(op.a.wrapping_add(more), op.b));
         let command = DiscardDeadLetters {
             tenant: of(&TENANTS, op.c).parse().unwrap(),
-            actor: of(&["", "ann"], op.d).to_owned(),
+            former_actor: of(&["", "ann"], op.d).to_owned(),
             deliveries: deliveries.collect(),
+            request_id: String::new(),
+            actor: None,
         };
-        self.gathered.push(Command::DiscardDeadLetters(command));
+        self.signed(Command::DiscardDeadLetters(command), op);
     }
 
     fn start_job(&mut self, op: Op) {
-        self.gathered.push(Command::StartJob(StartJob {
+        let command = StartJob {
             tenant: of(&TENANTS, op.a).parse().unwrap(),
             kind: of(&[JobKind::Replay, JobKind::Discard], op.c),
             destination: of(&DESTINATIONS, op.b).parse().unwrap(),
             cause: of(&[None, Some(Cause::Auth), Some(Cause::Server)], op.d),
-            actor: String::new(),
+            former_actor: String::new(),
             request_id: [format!("j{}", op.d % 16), String::new()][usize::from(op.c / 2 % 2)].clone(),
-        }));
+            actor: None,
+        };
+        self.signed(Command::StartJob(command), op);
+    }
+
+    /// As a door sends it now, or as doors did before such commands had an actor.
+    fn signed(&mut self, command: Command, op: Op) {
+        self.gathered.push(match op.d.is_multiple_of(2) {
+            true => samples::by(command, "ann"),
+            false => command,
+        });
     }
 
     /// A step of one of the running jobs, now and then from elsewhere.
@@ -342,11 +356,14 @@ impl Game {
         });
         let mut jobs = jobs.unwrap_or_default().into_iter();
         let running = jobs.find(|job| job.state == JobState::Running);
-        self.gathered.push(Command::CancelJob(CancelJob {
+        let command = CancelJob {
             tenant: of(&TENANTS, op.a).parse().unwrap(),
             job: running.map_or(JobNo(u64::from(op.b % 6)), |job| job.number),
-            actor: "ann".to_owned(),
-        }));
+            former_actor: "ann".to_owned(),
+            request_id: String::new(),
+            actor: None,
+        };
+        self.signed(Command::CancelJob(command), op);
     }
 
     fn count_causes(&mut self, op: Op) {
@@ -391,10 +408,7 @@ impl Game {
                 samples::route(tenant, &route, of(&PATTERNS, op.d), destination, request)
             }
         };
-        self.gathered.push(match op.d.is_multiple_of(2) {
-            true => samples::by(command, "ann"),
-            false => command,
-        });
+        self.signed(command, op);
     }
 
     /// Some of what a leader's upkeep would propose now; now and then what an earlier look had found, or something
@@ -425,6 +439,12 @@ impl Game {
                 bucket: self.world.time.day() - u32::from(op.b % 4),
                 tenants: vec![key.tenant],
             }));
+        }
+        if op.d.is_multiple_of(2) {
+            commands = commands
+                .into_iter()
+                .map(|command| samples::by(command, "retention"))
+                .collect();
         }
         self.proposed.clone_from(&commands);
         self.gathered.append(&mut commands);
