@@ -28,6 +28,7 @@ mod publish;
 mod reads;
 mod replay;
 mod replicas;
+mod retention;
 mod sandbox;
 mod secrecy;
 mod settings;

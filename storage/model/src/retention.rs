@@ -54,6 +54,17 @@ impl Retention {
         self.idempotency_keys.unwrap_or(limits::IDEMPOTENCY_WINDOW)
     }
 
+    /// This where it says something, and otherwise what stands.
+    #[must_use]
+    pub fn over(self, stands: Self) -> Self {
+        Self {
+            attempts: self.attempts.or(stands.attempts),
+            events: self.events.or(stands.events),
+            dead_letters: self.dead_letters.or(stands.dead_letters),
+            idempotency_keys: self.idempotency_keys.or(stands.idempotency_keys),
+        }
+    }
+
     /// What of it lies outside its bounds.
     pub fn out_of_bounds(&self) -> Vec<RetentionOutOfBounds> {
         let day = limits::RETENTION_MIN;
@@ -106,6 +117,26 @@ mod tests {
         assert_eq!(said.events(), Span(2 * Span::DAY.0));
         assert_eq!(said.attempts(), limits::ATTEMPT_RETENTION);
         assert_eq!(said.out_of_bounds(), []);
+    }
+
+    #[test]
+    fn what_a_change_does_not_say_stays_as_it_stands() {
+        let days = |days| Some(Span(days * Span::DAY.0));
+        let stands = Retention {
+            events: days(2),
+            attempts: days(5),
+            ..Retention::default()
+        };
+        let change = Retention {
+            events: days(3),
+            dead_letters: days(4),
+            ..Retention::default()
+        };
+
+        let changed = change.over(stands);
+
+        assert_eq!((changed.events, changed.attempts), (days(3), days(5)));
+        assert_eq!((changed.dead_letters, changed.idempotency_keys), (days(4), None));
     }
 
     #[test]

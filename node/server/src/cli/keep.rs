@@ -26,23 +26,7 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// Whether anything of it was given.
-    pub(super) fn is_given(&self) -> bool {
-        self.wish() != Retention::default()
-    }
-
-    /// What is given, and of the rest what stands.
-    pub(super) fn over(&self, stands: &Retention) -> Retention {
-        let wish = self.wish();
-        Retention {
-            attempts: wish.attempts.or(stands.attempts),
-            events: wish.events.or(stands.events),
-            dead_letters: wish.dead_letters.or(stands.dead_letters),
-            idempotency_keys: wish.idempotency_keys.or(stands.idempotency_keys),
-        }
-    }
-
-    /// As the API wants it; what is not given is the default.
+    /// As the API wants it; what is not given is the default of a tenant to make, and stays as it is at one that stands.
     pub(super) fn wish(&self) -> Retention {
         let length = |length: Option<Duration>| length.map(times::duration);
         Retention {
@@ -84,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_is_asked_and_the_rest_is_left_to_the_default() {
+    fn what_is_given_is_asked_and_of_the_rest_nothing_is_said() {
         let keep = Keep {
             keep_events: Some(Duration::from_secs(3 * 86_400)),
             ..Keep::default()

@@ -49,7 +49,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         fresh: Fresh,
     },
-    /// Change one
+    /// Change one; how long it keeps counts for all that stands, so what is over by then goes within the hour
     Update {
         /// Its id
         #[arg(value_parser = text)]
@@ -59,6 +59,9 @@ pub(super) enum Verb {
         description: Option<String>,
         #[command(flatten)]
         keep: Keep,
+        /// What is not given beside it is kept by default again
+        #[arg(long)]
+        keep_defaults: bool,
         #[command(flatten)]
         version: Version,
         #[command(flatten)]
@@ -118,6 +121,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             tenant,
             description,
             keep,
+            keep_defaults,
             version,
             request,
         } => {
@@ -127,15 +131,13 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
                 consistency: linearizable(),
             });
             let seen = seen.await.trying(tried)?.tenant.unwrap_or_default();
-            let retention = keep
-                .is_given()
-                .then(|| keep.over(&seen.retention.unwrap_or_default()));
             let update = |request_id| {
                 client.update_tenant(UpdateTenantRequest {
                     tenant: tenant.clone(),
                     version: version.version.unwrap_or(seen.version),
                     description,
-                    retention,
+                    retention: Some(keep.wish()),
+                    retention_reset: keep_defaults,
                     request_id,
                 })
             };

@@ -71,10 +71,8 @@ impl tenants_server::Tenants for Tenants {
             tenant: request.tenant,
             version: request.version,
             description: request.description,
-            retention: request
-                .retention
-                .as_ref()
-                .map(|asked| convert::retention_of(Some(asked))),
+            retention: convert::retention_of(request.retention.as_ref()),
+            retention_reset: request.retention_reset,
             request_id: request.request_id,
             actor,
         };

@@ -397,7 +397,21 @@ fn changes(world: &World, tenant: Option<&str>) -> Vec<String> {
 
 fn picture(image: &Image) -> String {
     match image {
-        Image::Tenant { description, .. } => format!("({description})"),
+        Image::Tenant {
+            description,
+            retention,
+        } => {
+            let said = [
+                ("attempts", retention.attempts),
+                ("events", retention.events),
+                ("dead", retention.dead_letters),
+                ("keys", retention.idempotency_keys),
+            ];
+            let said = said
+                .into_iter()
+                .filter_map(|(word, kept)| Some(format!(" {word}={}", span(kept?))));
+            format!("({description}{})", said.collect::<String>())
+        }
         Image::Destination { spec, state } => {
             assert!(spec.credential.is_empty(), "no credential is in the change log");
             format!("({} at a time, {state:?})", spec.concurrency)

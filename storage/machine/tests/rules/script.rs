@@ -90,6 +90,15 @@ impl<'a> Words<'a> {
     fn span(&self, name: &str) -> Option<Span> {
         self.named.get(name).map(|value| span(value))
     }
+
+    fn retention(&self) -> Retention {
+        Retention {
+            attempts: self.span("attempts"),
+            events: self.span("events"),
+            dead_letters: self.span("dead"),
+            idempotency_keys: self.span("keys"),
+        }
+    }
 }
 
 /// `5s`, `90m`, `24h`, `2d`.
@@ -183,16 +192,7 @@ impl Script {
                 cluster: words.needed("cluster").into(),
                 hash_key: words.needed("key"),
             }),
-            "tenant" => samples::tenant_keeping(
-                words.plain(1),
-                words.request(),
-                Retention {
-                    attempts: words.span("attempts"),
-                    events: words.span("events"),
-                    dead_letters: words.span("dead"),
-                    idempotency_keys: words.span("keys"),
-                },
-            ),
+            "tenant" => samples::tenant_keeping(words.plain(1), words.request(), words.retention()),
             "destination" => {
                 let (tenant, destination) = words.plain(1).split_once('/').unwrap();
                 samples::destination(tenant, destination, words.request())

@@ -31,7 +31,9 @@ pub(crate) struct TenantPatch {
     pub(crate) tenant: String,
     pub(crate) version: u64,
     pub(crate) description: Option<String>,
-    pub(crate) retention: Option<Retention>,
+    pub(crate) retention: Retention,
+    /// Whether what `retention` does not say goes back to its default.
+    pub(crate) retention_reset: bool,
     pub(crate) request_id: String,
     pub(crate) actor: Actor,
 }
@@ -61,24 +63,28 @@ impl Door {
         let request_id = checks.request_id(patch.request_id);
         let id: Option<TenantId> = checks.id("tenant", &patch.tenant);
         checks.version(patch.version);
-        if patch.description.is_none() && patch.retention.is_none() {
+        let keeps_as_it_does = patch.retention == Retention::default() && !patch.retention_reset;
+        if patch.description.is_none() && keeps_as_it_does {
             checks.complain("description", "nothing is to change: give what is");
         }
         if let Some(description) = &patch.description {
             checks.description(description);
         }
-        if let Some(retention) = &patch.retention {
-            checks.retention(retention);
-        }
+        checks.retention(&patch.retention);
         let id = checks.finish(id)?;
         let present = self
             .ask_of(Freshness::Linearizable, &id, |_, tenant| Ok(tenant.clone()))
             .await?
             .value;
+        // What stands may have moved since: then the version has too, and nothing is changed.
+        let stands = match patch.retention_reset {
+            true => Retention::default(),
+            false => present.retention,
+        };
         let command = Command::UpdateTenant(UpdateTenant {
             id: id.clone(),
             description: patch.description.unwrap_or(present.description),
-            retention: patch.retention.unwrap_or(present.retention),
+            retention: patch.retention.over(stands),
             version: patch.version,
             request_id,
             actor: Some(patch.actor),

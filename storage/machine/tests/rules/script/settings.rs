@@ -1,4 +1,4 @@
-//! The words for settings: `update tenant acme description=new version=1` · `update destination acme/hook
+//! The words for settings: `update tenant acme description=new events=2d version=1` · `update destination acme/hook
 //! concurrency=2 version=1` · `update route acme all pattern=order.* to=hook version=1` · `remove tenant acme` ·
 //! `remove destination acme/hook` · `remove route acme all` · `rotate acme/hook credential=new overlap=24h` ·
 //! `rewrap acme/hook from=0 credential=sealed` · `cancel acme destination=1`; each with `request=` and `by=`.
@@ -69,8 +69,8 @@ fn update(what: &str, words: &Words<'_>) -> Command {
     match what {
         "tenant" => Command::UpdateTenant(UpdateTenant {
             id: words.plain(2).parse().unwrap(),
-            description: words.named["description"].to_owned(),
-            retention: Default::default(),
+            description: words.text("description"),
+            retention: words.retention(),
             version,
             request_id,
             actor: None,
