@@ -56,8 +56,8 @@ reasons! {
         "Look at its routes.";
     /// There is no such event.
     EVENT_NOT_FOUND, NotFound,
-        "The tenant has no such event in the state that was read.",
-        "Read at least the token that acknowledged it, or linearizably.";
+        "The tenant has no such event in the state that was read, or its retention has ended.",
+        "Read at least the token that acknowledged it, or linearizably; attempts outlive their event.";
     /// The delivery is not dead, or there is none.
     DEAD_LETTER_NOT_FOUND, NotFound,
         "The tenant has no such dead letter in the state that was read: the delivery is not dead, or there is none.",
