@@ -84,6 +84,13 @@ fn on_cpu() -> Duration {
     Duration::from_nanos(nanos.unwrap_or_default())
 }
 
+/// What this thread has had read from files, be it out of the kernel's cache.
+fn bytes_read() -> u64 {
+    let all = std::fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
+    let read = all.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.and_then(|bytes| bytes.parse().ok()).unwrap_or_default()
+}
+
 /// Entries are decoded, applied and committed: all that the apply thread does.
 struct Log {
     store: RocksStore,
@@ -91,6 +98,8 @@ struct Log {
     time: Timestamp,
     /// Of each step: by the clock, and on a processor.
     steps: Vec<(Duration, Duration)>,
+    /// Bytes read from files in all steps.
+    read: u64,
 }
 
 impl Log {
@@ -100,6 +109,7 @@ impl Log {
             index: 0,
             time: BEGINNING,
             steps: Vec::new(),
+            read: 0,
         }
     }
 
@@ -114,6 +124,7 @@ impl Log {
         };
         let payload = encode_entry_payload(self.time, &[encode_batch(&batch)]);
 
+        let read = bytes_read();
         let (start, before) = (Instant::now(), on_cpu());
         let entry = decode_entry(LogIndex(self.index), &payload).unwrap();
         let view = self.store.view();
@@ -121,11 +132,13 @@ impl Log {
         apply(&mut txn, &entry).unwrap();
         self.store.commit(&txn.into_changes(), &[]).unwrap();
         self.steps.push((start.elapsed(), on_cpu() - before));
+        self.read += bytes_read() - read;
     }
 
     /// Waits until everything is on disk and nothing is left to be compacted.
     fn rest(&mut self) {
         self.steps.clear();
+        self.read = 0;
         self.store.flush().unwrap();
         while self.store.properties().unwrap().background_jobs > 0 {
             std::thread::park_timeout(Duration::from_millis(20));
@@ -135,12 +148,13 @@ impl Log {
     /// Says what a job took, and forgets it.
     fn lap(&mut self, job: &str, rows: u64, looked: Duration) {
         let steps = std::mem::take(&mut self.steps);
+        let read = std::mem::take(&mut self.read) / 1024;
         let whole: Duration = steps.iter().map(|(_, on_cpu)| on_cpu).sum();
         let longest = steps.iter().map(|(_, on_cpu)| *on_cpu).max().unwrap_or_default();
         let by_the_clock: Duration = steps.iter().map(|(clock, _)| clock).sum();
         println!(
             "{job}: {rows} in {} steps, {whole:.1?} of apply in all ({by_the_clock:.1?} by the clock), the longest \
-             {longest:.2?}; {looked:.1?} of looking",
+             {longest:.2?}, {read} KiB read; {looked:.1?} of looking",
             steps.len(),
         );
     }

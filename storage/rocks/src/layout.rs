@@ -5,11 +5,13 @@
 
 use pushrail_machine::store::Table;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
-    WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel,
+    LruCacheOptions, Options, WriteBufferManager,
 };
 
 const MIB: usize = 1024 * 1024;
+/// What one part of the block cache holds at least.
+const CACHE_PART_BYTES: usize = 16 * MIB;
 
 /// How much memory and how many threads RocksDB may have.
 #[derive(Clone, Copy, Debug)]
@@ -115,11 +117,21 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(options: &RocksOptions) -> Self {
         Self {
-            cache: Cache::new_lru_cache(options.cache_bytes),
+            cache: Cache::new_lru_cache_opts(&cache(options.cache_bytes)),
             // Without the stall memory overshoots twofold while flushes are behind.
             memtables: WriteBufferManager::new_write_buffer_manager(options.memtable_bytes, true),
         }
     }
+}
+
+/// A cache in few parts. RocksDB's own choice is 64 of them, of a megabyte each: whatever comes near that size pushes
+/// out all else in its part, and is read again at every use if it is larger.
+fn cache(bytes: usize) -> LruCacheOptions {
+    let parts = (bytes / CACHE_PART_BYTES).clamp(1, 64);
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(bytes);
+    cache.set_num_shard_bits(i32::try_from(parts.ilog2()).unwrap_or_default());
+    cache
 }
 
 /// Options of the database as a whole.
@@ -188,6 +200,11 @@ fn base(options: &RocksOptions, shared: &Shared, block_bytes: usize) -> Options 
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // Indexes and filters in parts: a key costs the few kilobytes of them that speak of it. Whole ones are megabytes
+    // for each file, which leave the cache where there are more of them than it holds, and come back one by one.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(4 * 1024);
 
     let mut family = Options::default();
     family.set_block_based_table_factory(&blocks);

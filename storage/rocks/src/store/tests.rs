@@ -9,6 +9,8 @@ use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
 use super::*;
 
+mod reads;
+
 type Row = (Vec<u8>, Vec<u8>);
 
 fn open(path: &Path) -> RocksStore {
