@@ -143,7 +143,13 @@ const CLOSED: &[(&str, &str, &[&str])] = &[
     (
         RETENTION_DROPPED_TOTAL,
         "what",
-        &["attempt_days", "dead_letters", "events", "idempotency_keys"],
+        &[
+            "attempt_days",
+            "dead_letters",
+            "events",
+            "idempotency_keys",
+            "requests",
+        ],
     ),
 ];
 

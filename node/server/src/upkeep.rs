@@ -1,6 +1,7 @@
-//! On the leader: goes on with what is not through (`settings`), and lets go what is over. For that one look an hour of the state's time, and one when a node begins to lead; each
-//! job asks the state what is over and proposes it in bounded commands, one at a time, so that others' entries find
-//! room between them. A cluster in which nothing is over writes nothing.
+//! On the leader: goes on with what is not through (`settings`), and lets go what is over. For that one look an hour of
+//! the state's time, and one when a node begins to lead; each job asks the state what is over and proposes it in bounded
+//! commands, one at a time, so that others' entries find room between them. A cluster in which nothing is over writes
+//! nothing.
 
 mod buckets;
 mod carried;
@@ -9,6 +10,7 @@ pub(crate) mod dead_letters;
 mod events;
 mod letters;
 mod removals;
+mod requests;
 mod settings;
 
 use std::sync::Arc;
@@ -57,7 +59,7 @@ async fn let_go(replica: Replica) -> String {
         if !due.any {
             continue;
         }
-        match look(&replica, leadership.term, now, due.carried).await {
+        match look(&replica, leadership.term, now, due.daily).await {
             Ok(()) => looked = Looked::at(leadership.term, now),
             Err(Cut::Refused) => debug!("upkeep was refused, looking again"),
             Err(Cut::Store(error)) => return chain(&error),
@@ -77,7 +79,7 @@ struct Looked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct DueLook {
     any: bool,
-    carried: bool,
+    daily: bool,
 }
 
 impl Looked {
@@ -92,8 +94,9 @@ impl Looked {
     fn due(self, term: u64, now: Timestamp) -> DueLook {
         DueLook {
             any: (self.term, self.hour) != (term, now.hour()),
-            // What is carried is still owed, mostly, and there may be much of it: once a day.
-            carried: (self.term, self.day) != (term, now.day()),
+            // What is carried is still owed, mostly, and there may be much of it: once a day. Nor does a month that has
+            // gone by since a request depend on the hour.
+            daily: (self.term, self.day) != (term, now.day()),
         }
     }
 }
@@ -113,7 +116,7 @@ impl From<StoreError> for Cut {
     }
 }
 
-async fn look(replica: &Replica, term: u64, now: Timestamp, carried_too: bool) -> Result<(), Cut> {
+async fn look(replica: &Replica, term: u64, now: Timestamp, daily_too: bool) -> Result<(), Cut> {
     let mut shift = Shift {
         replica: replica.clone(),
         term,
@@ -125,13 +128,21 @@ async fn look(replica: &Replica, term: u64, now: Timestamp, carried_too: bool) -
     let buckets = buckets::drop_all(&shift).await?;
     let events = events::drop_all(&shift).await?;
     // What has just expired may have been the last that needed its event.
-    let carried = if carried_too || letters > 0 {
+    let carried = if daily_too || letters > 0 {
         carried::drop_all(&shift).await?
     } else {
         0
     };
-    if letters + buckets + events + carried > 0 {
-        info!(letters, buckets, events, carried, "retention has ended for these");
+    let requests = if daily_too {
+        requests::drop_all(&shift).await?
+    } else {
+        0
+    };
+    if letters + buckets + events + carried + requests > 0 {
+        info!(
+            letters,
+            buckets, events, carried, requests, "retention has ended for these"
+        );
     }
     Ok(())
 }
@@ -213,7 +224,7 @@ mod tests {
         let looked = Looked::at(7, NOW);
         let all = DueLook {
             any: true,
-            carried: true,
+            daily: true,
         };
 
         assert_eq!(Looked::default().due(7, NOW), all);
@@ -222,7 +233,7 @@ mod tests {
             looked.due(7, NOW.plus(Span::HOUR)),
             DueLook {
                 any: true,
-                carried: false
+                daily: false
             }
         );
         assert_eq!(looked.due(7, NOW.plus(Span::DAY)), all);

@@ -12,6 +12,7 @@ mod discard_dead_letters;
 mod drop_buckets;
 mod drop_carried;
 mod drop_events;
+mod drop_requests;
 mod expire_dead_letters;
 mod init_cluster;
 mod put_destination;
@@ -92,6 +93,7 @@ fn handle(context: &mut Context<'_, '_>, command: &Command) -> Result<Response, 
         Command::ExpireDeadLetters(command) => expire_dead_letters::handle(context, command),
         Command::DropEvents(command) => drop_events::handle(context, command),
         Command::DropCarried(command) => drop_carried::handle(context, command),
+        Command::DropRequests(command) => drop_requests::handle(context, command),
         Command::DiscardDeadLetters(command) => discard_dead_letters::handle(context, command),
         Command::StartJob(command) => start_job::handle(context, command),
         Command::AdvanceJob(command) => advance_job::handle(context, command),

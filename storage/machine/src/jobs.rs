@@ -99,6 +99,17 @@ pub(crate) fn of_tenant(
     tables::rows(read, range, limits::JOBS_KEPT_MAX + limits::JOBS_RUNNING_MAX)
 }
 
+/// Whether no job of the tenant has a higher number.
+pub(crate) fn is_newest(read: &dyn Read, key: &JobKey) -> Result<bool, StoreError> {
+    let mut newest = None;
+    let range = KeyRange::prefix(&prefix(&[&key.partition, &key.tenant])).descending();
+    tables::scan_keys(read, range, |last: JobKey| {
+        newest = Some(last.job);
+        Ok(tables::more(false))
+    })?;
+    Ok(newest.is_none_or(|newest| newest <= key.job))
+}
+
 /// The number of a tenant's next job: the newest is never removed, so none is given twice.
 pub(crate) fn next_number(jobs: &[(JobKey, Job)]) -> JobNo {
     JobNo(jobs.last().map_or(1, |(key, _)| key.job.0 + 1))

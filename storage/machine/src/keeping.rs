@@ -59,6 +59,11 @@ pub(crate) fn attempt_may_be_gone(start: Timestamp, now: Timestamp) -> bool {
     day_ends.plus(limits::RETENTION_MIN) <= now
 }
 
+/// Whether nobody repeats a request any more of which this was left.
+pub(crate) fn request_over(at: Timestamp, now: Timestamp) -> bool {
+    at.plus(limits::REQUESTS_KEPT) <= now
+}
+
 /// What deliveries still need of an event that is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {

@@ -13,6 +13,7 @@ use crate::ids::{
 };
 use crate::job::{JobCursor, JobKind};
 use crate::outcome::Cause;
+use crate::requests::DropRequests;
 use crate::retention::Retention;
 use crate::route::Pattern;
 use crate::settings::{
@@ -79,6 +80,8 @@ pub enum Command {
     DropEvents(DropEvents),
     /// Events that were carried forward, once more.
     DropCarried(DropCarried),
+    /// What is left of requests that nobody repeats any more.
+    DropRequests(DropRequests),
     /// Dead letters given up.
     DiscardDeadLetters(DiscardDeadLetters),
     /// A job over a destination's dead letters begun.

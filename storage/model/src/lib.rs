@@ -16,6 +16,7 @@ pub mod limits;
 pub mod outcome;
 pub mod payload;
 pub mod replay;
+pub mod requests;
 pub mod response;
 pub mod retention;
 pub mod retry;

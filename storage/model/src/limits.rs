@@ -110,6 +110,11 @@ pub const EVENT_RETENTION_MAX: Span = Span(365 * Span::DAY.0);
 pub const DEAD_LETTER_RETENTION: Span = Span(14 * Span::DAY.0);
 /// How long a dead letter can stay.
 pub const DEAD_LETTER_RETENTION_MAX: Span = Span(90 * Span::DAY.0);
+/// How long what is left of a request is kept, so that a repeat finds it: answers of replays, jobs that have ended,
+/// tombstones. Callers repeat within minutes; a month outlives whatever lay in a queue or a script that was stopped.
+pub const REQUESTS_KEPT: Span = Span(30 * Span::DAY.0);
+/// What is left of requests that one command may drop: a read and a deletion each.
+pub const UPKEEP_REQUESTS_MAX: usize = 256;
 /// Tenants whose bucket one command may drop: a seek or two and, at worst, two range deletions each.
 pub const UPKEEP_TENANTS_MAX: usize = 128;
 /// Rows that one step of upkeep may touch one by one: some milliseconds of the thread that applies.

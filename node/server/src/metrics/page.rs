@@ -133,7 +133,7 @@ pub const ALL: &[Figure] = &[
         RETENTION_DROPPED_TOTAL,
         Sort::Counter,
         &["what"],
-        "what went because its retention had ended: `attempt_days` (of a tenant), `dead_letters`, `events`, `idempotency_keys`; counted by the leader",
+        "what went because its retention had ended: `attempt_days` (of a tenant), `dead_letters`, `events`, `idempotency_keys`, `requests` (what is left of them); counted by the leader",
     ),
     figure(
         ATTEMPTS_IN_FLIGHT,

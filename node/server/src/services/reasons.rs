@@ -64,7 +64,7 @@ reasons! {
         "Explain its event; or read at least the token of what you wait for, or linearizably.";
     /// There is no such job.
     JOB_NOT_FOUND, NotFound,
-        "The tenant has no such job: it never had, or it ended a hundred jobs ago.",
+        "The tenant has no such job: it never had, or it ended a hundred jobs or 30 days ago.",
         "List its jobs.";
     /// There is no such kind.
     KIND_NOT_FOUND, NotFound,

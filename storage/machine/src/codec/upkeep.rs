@@ -1,14 +1,15 @@
 //! The leader's upkeep: commands that drop what is over.
 
 use pushrail_model::command::{Bucketed, DropBuckets, DropCarried, DropEvents, ExpireDeadLetters, LetterRef};
-use pushrail_model::ids::{DestinationNo, EventSeq, TenantNo};
+use pushrail_model::ids::{DestinationNo, EventSeq, JobNo, TenantNo};
+use pushrail_model::requests::{DropRequests, Left, RequestRow};
 use pushrail_model::time::Timestamp;
 
 use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{
-    Wire, all_from_wire, all_to_wire, invalid, partition, present, required, wire_enum,
+    Wire, all_from_wire, all_to_wire, invalid, narrowed, partition, present, required, wire_enum,
 };
 
 wire_enum!(Bucketed, Bucketed, "bucketed rows", { Attempts, IdempotencyKeys });
@@ -121,6 +122,58 @@ impl Wire for DropCarried {
             partition: partition(message.partition)?,
             tenant: TenantNo(message.tenant),
             events: seqs_from_wire(message.events)?,
+        })
+    }
+}
+
+impl Wire for RequestRow {
+    type Message = proto::RequestRow;
+
+    fn to_wire(&self) -> proto::RequestRow {
+        use proto::request_row::Left as Kind;
+        proto::RequestRow {
+            tenant: self.tenant.0,
+            left: Some(match &self.left {
+                Left::Replay(request_id) => Kind::Replay(request_id.clone()),
+                Left::Job(job) => Kind::Job(job.0),
+                Left::Tombstone { sort, id } => Kind::Tombstone(proto::TombstoneRef {
+                    sort: (*sort).into(),
+                    id: id.clone(),
+                }),
+            }),
+        }
+    }
+
+    fn from_wire(message: proto::RequestRow) -> Result<Self, DecodeError> {
+        use proto::request_row::Left as Kind;
+        Ok(Self {
+            tenant: TenantNo(message.tenant),
+            left: match present(message.left, "what is left")? {
+                Kind::Replay(request_id) => Left::Replay(request_id),
+                Kind::Job(job) => Left::Job(JobNo(job)),
+                Kind::Tombstone(tombstone) => Left::Tombstone {
+                    sort: narrowed(tombstone.sort, "sort")?,
+                    id: tombstone.id,
+                },
+            },
+        })
+    }
+}
+
+impl Wire for DropRequests {
+    type Message = proto::DropRequests;
+
+    fn to_wire(&self) -> proto::DropRequests {
+        proto::DropRequests {
+            partition: self.partition.number().into(),
+            rows: all_to_wire(&self.rows),
+        }
+    }
+
+    fn from_wire(message: proto::DropRequests) -> Result<Self, DecodeError> {
+        Ok(Self {
+            partition: partition(message.partition)?,
+            rows: all_from_wire(message.rows)?,
         })
     }
 }

@@ -5,6 +5,7 @@ pub mod buckets;
 pub mod carried;
 pub mod events;
 pub mod letters;
+pub mod requests;
 
 use pushrail_model::ids::TenantNo;
 use pushrail_model::retention::Retention;

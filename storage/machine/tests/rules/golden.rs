@@ -4,6 +4,7 @@
 mod asking_world;
 mod full_world;
 mod kept_world;
+mod recorded;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ use pushrail_model::time::{Span, Timestamp};
 use crate::golden::asking_world::asking_world;
 use crate::golden::full_world::full_world;
 use crate::golden::kept_world::kept_world;
+use crate::golden::recorded::recorded_world;
 use crate::samples;
 use crate::world::{BEGINNING, World};
 
@@ -81,6 +83,7 @@ fn name_of(command: &Command) -> &'static str {
         Command::ExpireDeadLetters(_) => "expire_dead_letters",
         Command::DropEvents(_) => "drop_events",
         Command::DropCarried(_) => "drop_carried",
+        Command::DropRequests(_) => "drop_requests",
         Command::DiscardDeadLetters(_) => "discard_dead_letters",
         Command::StartJob(_) => "start_job",
         Command::AdvanceJob(_) => "advance_job",
@@ -287,6 +290,7 @@ fn every_table_is_written_as_it_was_and_read_as_it_was_meant() {
         ("", full_world()),
         ("kept-", kept_world()),
         ("asking-", asking_world()),
+        ("recorded-", recorded_world()),
     ];
     let mut written = BTreeSet::new();
     for (prefix, world) in &worlds {

@@ -140,6 +140,7 @@ pub(crate) fn show(world: &World, words: &[&str]) -> Vec<String> {
         ["clock"] => vec![format!("clock {}", time(world.clock()))],
         ["doors"] => doors(world),
         ["rows"] => vec![rows(world)],
+        ["requests"] => vec![requests(world)],
         ["due", name] => due(world, name),
         ["dead", tenant] => dead(world, tenant),
         ["causes", tenant] => causes(world, tenant),
@@ -321,18 +322,32 @@ fn rows(world: &World) -> String {
         (Table::DeadLetters, "dead letters"),
         (Table::Idempotency, "keys"),
     ];
-    let counts = tables.map(|(table, name)| {
+    counts(world, &tables)
+}
+
+/// How many rows are left of requests.
+fn requests(world: &World) -> String {
+    let tables = [
+        (Table::Replays, "replays"),
+        (Table::Jobs, "jobs"),
+        (Table::Tombstones, "tombstones"),
+    ];
+    counts(world, &tables)
+}
+
+fn counts(world: &World, tables: &[(Table, &str)]) -> String {
+    let counts = tables.iter().map(|(table, name)| {
         let mut rows = 0;
         world
             .store
-            .scan(table, KeyRange::prefix(&[]), &mut |_, _| {
+            .scan(*table, KeyRange::prefix(&[]), &mut |_, _| {
                 rows += 1;
                 Ok(ControlFlow::Continue(()))
             })
             .unwrap();
         format!("{rows} {name}")
     });
-    counts.join(", ")
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// A command of upkeep, and what came of it.
@@ -343,6 +358,8 @@ pub(crate) fn upkeep(world: &World, (command, answer): &(Command, Response)) -> 
         "letters".to_owned()
     } else if matches!(command, Command::DropEvents(_)) {
         "events".to_owned()
+    } else if matches!(command, Command::DropRequests(_)) {
+        "requests".to_owned()
     } else {
         "carried".to_owned()
     };

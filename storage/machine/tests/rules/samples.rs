@@ -54,6 +54,7 @@ pub(crate) fn by(mut command: Command, name: &str) -> Command {
         | Command::DropBuckets(_)
         | Command::DropEvents(_)
         | Command::DropCarried(_)
+        | Command::DropRequests(_)
         | Command::AdvanceJob(_)
         | Command::CountCauses(_) => return command,
     };

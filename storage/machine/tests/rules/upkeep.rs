@@ -24,6 +24,12 @@ pub(crate) fn proposals(world: &World) -> Vec<Command> {
         let carried = upkeep::carried::look(read, keeper, None, usize::MAX, now).unwrap();
         found.extend(carried.command.map(Command::DropCarried));
     }
+    let mut place = Some(upkeep::requests::Place::default());
+    while let Some(from) = place {
+        let looked = upkeep::requests::look(read, &from, 3, now).unwrap();
+        found.extend(looked.command.map(Command::DropRequests));
+        place = looked.next;
+    }
     found
 }
 
