@@ -3,9 +3,11 @@
 use harness::behaviour::Behaviour;
 use harness::door::{Door, event, linearizable};
 use harness::eventually::eventually;
+use harness::receiver::Signature;
 use pushrail_api::v1::{self, ChangeFact};
 use tonic::Request;
 
+use crate::credentials::secret_of;
 use crate::world::{SOON, World};
 
 /// The request, with a name to it.
@@ -274,6 +276,65 @@ async fn what_becomes_of_dead_letters_is_on_record_with_who_did_it_and_how_many(
         let actor = change.actor.as_ref().unwrap();
         assert!(actor.address.starts_with("127.0.0.1:"), "{change:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_settings_and_their_record_outlive_the_death_of_all_nodes() {
+    let mut world = World::three().await;
+    let hook = world.webhook("acme", "orders", Behaviour::default()).await;
+    let door = world.door();
+    let (tenant, destination) = (hook.tenant.clone(), hook.destination.clone());
+    let update = v1::UpdateDestinationRequest {
+        tenant: tenant.clone(),
+        destination: destination.clone(),
+        version: 1,
+        concurrency: Some(3),
+        ..v1::UpdateDestinationRequest::default()
+    };
+    door.destinations().update(by("ann", update)).await.unwrap();
+    let rotate = v1::RotateCredentialRequest {
+        tenant: tenant.clone(),
+        destination,
+        ..v1::RotateCredentialRequest::default()
+    };
+    let rotated = door.destinations().rotate_credential(by("bob", rotate)).await;
+    let secret = secret_of(&rotated.unwrap().into_inner().credential);
+    let keep = v1::UpdateTenantRequest {
+        tenant,
+        version: version_of_acme(&door).await,
+        description: Some("ours".to_owned()),
+        ..v1::UpdateTenantRequest::default()
+    };
+    door.tenants().update(by("eve", keep)).await.unwrap();
+    let stood = door.destination("acme", "orders").await.unwrap();
+    let told = list(&door, of_acme()).await;
+
+    world.cluster.kill_all();
+    for id in world.cluster.ids() {
+        world.cluster.restart(id);
+    }
+    world.cluster.ready().await;
+
+    for door in world.cluster.doors() {
+        let stands = door.destination("acme", "orders").await.unwrap();
+        assert_eq!((stands.version, stands.concurrency), (stood.version, 3));
+        assert_eq!(list(&door, of_acme()).await, told);
+    }
+    world.receiver.check(&hook.path, &secret);
+    let door = world.door();
+    door.publish(event("acme", "orders.paid", "{}")).await.unwrap();
+    world.arrived(&hook, 1).await;
+    let requests = world.receiver.requests_to(&hook.path);
+    assert_eq!(requests[0].signature, Signature::Valid);
+}
+
+async fn version_of_acme(door: &Door) -> u64 {
+    let request = v1::GetTenantRequest {
+        tenant: "acme".to_owned(),
+        consistency: Some(linearizable()),
+    };
+    let found = door.tenants().get(request).await.unwrap().into_inner();
+    found.tenant.unwrap().version
 }
 
 fn of_acme() -> v1::ListChangesRequest {

@@ -44,7 +44,7 @@ async fn rotate(
         .into_inner()
 }
 
-fn secret_of(credential: &str) -> String {
+pub(crate) fn secret_of(credential: &str) -> String {
     let credential: serde_json::Value = serde_json::from_str(credential).unwrap();
     credential["secret"].as_str().unwrap().to_owned()
 }
