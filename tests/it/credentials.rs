@@ -101,6 +101,26 @@ async fn both_secrets_sign_until_the_overlap_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_repeat_of_a_rotation_brings_no_secret_back() {
+    let mut world = World::three().await;
+    let hook = world.webhook("acme", "orders", Behaviour::default()).await;
+    let leaked = rotate(&world.cluster.door(1), "acme", "orders", None, "c1").await;
+    let safe = rotate(&world.cluster.door(2), "acme", "orders", Some(0), "c2").await;
+
+    let late = rotate(&world.cluster.door(3), "acme", "orders", None, "c1").await;
+
+    assert_eq!(late.credential, "", "what is in use is its own caller's");
+    assert_eq!(
+        late.destination.unwrap().version,
+        safe.destination.unwrap().version
+    );
+    let (leaked, safe) = (secret_of(&leaked.credential), secret_of(&safe.credential));
+    assert_eq!(signed(&world, &hook.path, &safe).await, (1, Signature::Valid));
+    let (_, refused) = signed(&world, &hook.path, &leaked).await;
+    assert!(matches!(refused, Signature::Invalid(_)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn once_a_rotation_is_acknowledged_every_attempt_that_starts_is_signed_by_both() {
     let mut world = World::three().await;
     let owner = world.cluster.follower().await;

@@ -59,6 +59,9 @@ async fn a_replayed_dead_letter_arrives_as_the_same_event_in_a_new_run() {
         .await
         .unwrap()
         .into_inner();
+    let mut others = asked.clone();
+    others.deliveries.reverse();
+    let others = door.dead_letters().replay(others).await.unwrap_err();
     let other = v1::ReplayDeadLettersRequest {
         request_id: String::from("replay-2"),
         ..asked
@@ -74,6 +77,11 @@ async fn a_replayed_dead_letter_arrives_as_the_same_event_in_a_new_run() {
         outcomes(&again),
         [Outcome::Started; 3],
         "a repeat is answered as the first"
+    );
+    assert_eq!(
+        pushrail_api::failure::violations(&others)[0].field,
+        "request_id",
+        "as many others are another request"
     );
     assert_eq!(outcomes(&other), [Outcome::NotDead; 3]);
     assert_eq!(

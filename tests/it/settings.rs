@@ -249,7 +249,13 @@ async fn a_name_that_is_used_again_meets_nothing_of_what_bore_it_before() {
 
     assert_eq!(reason(&repeated), "REMOVED_SINCE", "{repeated}");
     let destination = made.destination.unwrap();
-    assert_eq!((destination.version, destination.counts.unwrap().dead), (1, 0));
+    assert_eq!(destination.counts.unwrap().dead, 0);
+    assert!(destination.version > 2, "versions go on: {}", destination.version);
+    let stale = door.destinations().update(describe(1, "late")).await.unwrap_err();
+    assert_eq!(
+        (stale.code(), reason(&stale)),
+        (Code::Aborted, "VERSION_MOVED".to_owned())
+    );
     assert_eq!(unrouted.deliveries, 0, "its routes went with it");
     eventually("the new one gets what is for it", SOON, || async {
         let taken = world.receiver.taken("/acme/anew");
@@ -368,4 +374,73 @@ async fn a_route_that_changes_or_goes_changes_what_is_published_after_it() {
     assert!(taken.contains_key(&before.event) && taken.contains_key(&matching.event));
     let story = door.explain("acme", &before.event, linearizable()).await.unwrap();
     assert_eq!(story.decisions[0].pattern, "orders.*", "as it was decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_repeat_undoes_nothing_of_what_came_in_between() {
+    let mut world = World::three().await;
+    world.webhook("acme", "orders", Behaviour::default()).await;
+    let doors = world.cluster.doors();
+    let create = |request_id: &str| v1::CreateDestinationRequest {
+        tenant: "acme".to_owned(),
+        destination: "orders".to_owned(),
+        kind: "webhook".to_owned(),
+        settings: r#"{"url":"http://127.0.0.1:9/"}"#.to_owned(),
+        request_id: request_id.to_owned(),
+        ..v1::CreateDestinationRequest::default()
+    };
+    let pause = v1::PauseDestinationRequest {
+        tenant: "acme".to_owned(),
+        destination: "orders".to_owned(),
+        request_id: "p1".to_owned(),
+    };
+    doors[0].destinations().pause(pause.clone()).await.unwrap();
+    doors[1].resume("acme", "orders").await.unwrap();
+
+    let again = doors[2].destinations().pause(pause.clone()).await.unwrap();
+    for life in ["second", "third"] {
+        delete(&doors[0], "orders", &format!("before-{life}"))
+            .await
+            .unwrap();
+        let made = doors[1].destinations().create(create(life)).await.unwrap();
+        assert_ne!(made.into_inner().credential, "");
+    }
+    delete(&doors[2], "orders", "before-second").await.unwrap();
+    let paused = doors[1].destinations().pause(pause).await.unwrap_err();
+    let made = doors[0]
+        .destinations()
+        .create(create("second"))
+        .await
+        .unwrap_err();
+    let update = v1::UpdateDestinationRequest {
+        request_id: "second".to_owned(),
+        ..describe(1, "late")
+    };
+    let updated = doors[0].destinations().update(update).await.unwrap_err();
+    let other = v1::CreateDestinationRequest {
+        description: "another".to_owned(),
+        ..create("third")
+    };
+    let other = doors[2].destinations().create(other).await.unwrap_err();
+
+    let again = again.into_inner().destination.unwrap();
+    assert_eq!(again.state(), v1::DestinationState::Active);
+    for late in [paused, made] {
+        assert_eq!(reason(&late), "REMOVED_SINCE", "{late}");
+    }
+    assert_eq!(reason(&updated), "VERSION_MOVED");
+    assert_eq!(reason(&other), "ALREADY_EXISTS", "{other}");
+    let stands = doors[0].destination("acme", "orders").await.unwrap();
+    assert_eq!(stands.state(), v1::DestinationState::Active);
+    let shown = doors[1]
+        .destinations()
+        .create(create("third"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_ne!(
+        shown.credential, "",
+        "the repeat of the one that made it is shown its secret"
+    );
+    same_state_everywhere(&mut world.cluster).await;
 }

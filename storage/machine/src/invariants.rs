@@ -30,7 +30,7 @@ pub fn check(read: &dyn Read) -> Result<(), Vec<String>> {
     verdict(Check::default(), |check| check.state(read))
 }
 
-/// Whether `after` may have come from `before`: the clock and the epochs have not fallen.
+/// Whether `after` may have come from `before`: the clock, the epochs and the versions have not fallen.
 pub fn check_step(before: &dyn Read, after: &dyn Read) -> Result<(), Vec<String>> {
     verdict(Check::default(), |check| check.step(before, after))
 }
@@ -321,7 +321,7 @@ impl Check {
                 is.is_some_and(|is| is.epoch > was.epoch || (is.epoch == was.epoch && is.owner == was.owner));
             self.expect(holds, || format!("{key:?} went from {was:?} to {is:?}"));
         }
-        Ok(())
+        settings::step(self, before, after)
     }
 }
 

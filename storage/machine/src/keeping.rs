@@ -22,6 +22,7 @@ fn bucket_ends(rows: Bucketed, bucket: u32) -> Timestamp {
         Bucketed::IdempotencyKeys => {
             Timestamp(after.saturating_mul(Span::HOUR.0)).minus(limits::IDEMPOTENCY_WINDOW)
         }
+        Bucketed::Requests => Timestamp(after.saturating_mul(Span::HOUR.0)).minus(limits::REQUEST_WINDOW),
     }
 }
 
@@ -30,6 +31,7 @@ pub(crate) fn last_bucket(rows: Bucketed, shortest: Span, now: Timestamp) -> Opt
     let (length, shift) = match rows {
         Bucketed::Attempts => (Span::DAY, Span::ZERO),
         Bucketed::IdempotencyKeys => (Span::HOUR, limits::IDEMPOTENCY_WINDOW),
+        Bucketed::Requests => (Span::HOUR, limits::REQUEST_WINDOW),
     };
     let ended = now.plus(shift).minus(shortest).0 / length.0;
     u32::try_from(ended.checked_sub(1)?).ok()
@@ -40,6 +42,8 @@ pub(crate) fn kept(rows: Bucketed, retention: &Retention) -> Span {
     match rows {
         Bucketed::Attempts => retention.attempts(),
         Bucketed::IdempotencyKeys => retention.idempotency_keys(),
+        // No tenant says otherwise: what is promised to callers is the same for all.
+        Bucketed::Requests => limits::REQUEST_WINDOW,
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_last_bucket_is_over_and_the_next_one_is_not() {
-        for rows in [Bucketed::Attempts, Bucketed::IdempotencyKeys] {
+        for rows in [Bucketed::Attempts, Bucketed::IdempotencyKeys, Bucketed::Requests] {
             for now in [100 * Span::DAY.0 - 1, 100 * Span::DAY.0, 100 * Span::DAY.0 + 77] {
                 let last = last_bucket(rows, kept(rows, &KEPT_TWO), Timestamp(now)).unwrap();
 

@@ -243,8 +243,27 @@ key!(
     FormerRoutes, FormerRouteKey { partition: Partition, tenant: TenantNo, route: RouteNo }
 );
 key!(
-    /// An object that was removed.
-    Tombstones, TombstoneKey { partition: Partition, tenant: TenantNo, sort: u8, id: String }
+    /// A request on settings: what it asked of which object, by names, so that it is found after these have gone.
+    Requests, RequestKey {
+        partition: Partition,
+        tenant: Ended<TenantId>,
+        sort: u8,
+        object: Ended<String>,
+        act: u8,
+        id: String,
+    }
+);
+key!(
+    /// The hour after which a request may be forgotten.
+    RequestExpiry, RequestExpiryKey {
+        hour: u32,
+        partition: Partition,
+        tenant: Ended<TenantId>,
+        sort: u8,
+        object: Ended<String>,
+        act: u8,
+        id: String,
+    }
 );
 key!(
     /// A removed destination that still has open deliveries.
@@ -252,7 +271,7 @@ key!(
 );
 key!(
     /// A change: by the tenant's name, so that what was done to one that is gone is still found.
-    Changes, ChangeKey { partition: Partition, tenant: Ended, at: Timestamp, seq: EventSeq }
+    Changes, ChangeKey { partition: Partition, tenant: Ended<TenantId>, at: Timestamp, seq: EventSeq }
 );
 key!(
     /// The same change among all.
@@ -279,6 +298,35 @@ impl ChangeByTimeKey {
             tenant: Ended(self.tenant.clone()),
             at: self.at,
             seq: self.seq,
+        }
+    }
+}
+
+impl RequestKey {
+    /// The row by which it is found when its time is over.
+    pub(crate) fn expiry(&self, at: Timestamp) -> RequestExpiryKey {
+        RequestExpiryKey {
+            hour: at.plus(limits::REQUEST_WINDOW).hour(),
+            partition: self.partition,
+            tenant: self.tenant.clone(),
+            sort: self.sort,
+            object: self.object.clone(),
+            act: self.act,
+            id: self.id.clone(),
+        }
+    }
+}
+
+impl RequestExpiryKey {
+    /// The row that goes with it.
+    pub(crate) fn request(&self) -> RequestKey {
+        RequestKey {
+            partition: self.partition,
+            tenant: self.tenant.clone(),
+            sort: self.sort,
+            object: self.object.clone(),
+            act: self.act,
+            id: self.id.clone(),
         }
     }
 }

@@ -27,5 +27,6 @@ mod keeping;
 mod keys;
 mod lifecycle;
 mod reject;
+mod requests;
 mod tables;
 mod tally;

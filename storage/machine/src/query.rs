@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod page;
 pub mod removals;
 pub mod replay;
+pub mod requests;
 pub mod upkeep;
 
 use pushrail_model::time::Timestamp;

@@ -61,19 +61,21 @@ pub enum Table {
     RunningJobs,
     /// partition, tenant, route number → a route as it was before it was changed or removed.
     FormerRoutes,
-    /// partition, tenant (0: of a tenant itself), sort, id → request ids of an object that was removed.
-    Tombstones,
     /// partition, tenant, destination → a removal that is not through.
     Removals,
     /// partition, tenant id, 0, when, seq → change.
     Changes,
     /// when, seq, partition, tenant id → nothing.
     ChangesByTime,
+    /// partition, tenant id, 0, sort, object id, 0, act, request id → what the request led to.
+    Requests,
+    /// hour, partition, tenant id, 0, sort, object id, 0, act, request id → nothing.
+    RequestExpiry,
 }
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Meta,
         Self::Tenants,
         Self::TenantNames,
@@ -101,10 +103,11 @@ impl Table {
         Self::Jobs,
         Self::RunningJobs,
         Self::FormerRoutes,
-        Self::Tombstones,
         Self::Removals,
         Self::Changes,
         Self::ChangesByTime,
+        Self::Requests,
+        Self::RequestExpiry,
     ];
 }
 

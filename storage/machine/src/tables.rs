@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod idempotency;
 pub(crate) mod names;
 pub(crate) mod removed;
+pub(crate) mod requests;
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -31,7 +32,7 @@ use crate::codec::{DecodeError, Wire, decode, encode};
 use crate::keys::{
     AssignmentKey, AttemptByTenantKey, AttemptKey, ChangeByTimeKey, ChangeKey, DeadLetterExpiryKey,
     DeadLetterKey, DestinationKey, DueKey, FormerRouteKey, JobKey, KeptKeyExpiryKey, Key, ReplayKey,
-    RouteKey, RunningJobKey, TenantKey,
+    RequestExpiryKey, RouteKey, RunningJobKey, TenantKey,
 };
 use crate::store::{KeyRange, Read, StoreError, Table};
 use crate::txn::Txn;
@@ -66,6 +67,7 @@ rows! {
 }
 
 impl Mark for KeptKeyExpiryKey {}
+impl Mark for RequestExpiryKey {}
 impl Mark for DueKey {}
 impl Mark for DeadLetterExpiryKey {}
 impl Mark for AttemptByTenantKey {}

@@ -217,8 +217,12 @@ pub struct StartReplay {
     pub tenant: TenantId,
     /// A repeat is harmless: it finds the first one's answer.
     pub request_id: String,
-    /// Which, at most [`crate::limits::COMMAND_REPLAYS_MAX`]; all of this tenant's.
+    /// Which, at most [`crate::limits::COMMAND_REPLAYS_MAX`]; all that the caller named, those too that are none of this
+    /// tenant's.
     pub deliveries: Vec<DeliveryKey>,
+    /// Of the deliveries as the caller named them, hashed at the door: where they stand may be forgotten by the time of
+    /// a repeat.
+    pub content_hash: u128,
     /// Who asked; `None`: nothing is put into the change log.
     pub actor: Option<Actor>,
     /// Whether each destination has an entry of its own in the change log, by which it is found.
@@ -346,6 +350,8 @@ pub enum Bucketed {
     Attempts,
     /// Idempotency keys, by the hour in which their default window ends.
     IdempotencyKeys,
+    /// Requests that changed settings, by the hour in which their window ends: of all tenants alike.
+    Requests,
 }
 
 /// Drops a bucket of some tenants of one partition.
@@ -357,7 +363,8 @@ pub struct DropBuckets {
     pub rows: Bucketed,
     /// The day or the hour, counted from the epoch.
     pub bucket: u32,
-    /// Whose, at most [`crate::limits::UPKEEP_TENANTS_MAX`]: those for whom it is not over keep it.
+    /// Whose, at most [`crate::limits::UPKEEP_TENANTS_MAX`]: those for whom it is not over keep it. Of requests nobody
+    /// is named.
     pub tenants: Vec<TenantNo>,
 }
 

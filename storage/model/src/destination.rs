@@ -60,8 +60,6 @@ pub struct PreviousCredential {
     pub credential: Bytes,
     /// It counts up to here, in the state's time.
     pub until: Timestamp,
-    /// The request that had brought it; empty: the one that made the destination.
-    pub request_id: String,
 }
 
 /// A destination.
@@ -81,18 +79,12 @@ pub struct Destination {
     pub held: Span,
     /// Since when it is held, if it is.
     pub held_since: Option<Timestamp>,
-    /// 1 when made, one more with each change.
+    /// Above all that was ever removed from its tenant when made, one more with each change.
     pub version: u64,
     /// When it was made, in the state's time.
     pub created: Timestamp,
-    /// The request that made it: a repeat is answered alike.
-    pub request_id: String,
-    /// The request that last changed its state.
-    pub state_request_id: String,
-    /// The request that last changed what the caller said.
-    pub update_request_id: String,
-    /// The request that last changed the credential.
-    pub rotate_request_id: String,
+    /// The version with which the present credential came: only the request that led to it is shown it.
+    pub credential_version: u64,
     /// One more with each credential, and with each other key that it is sealed by.
     pub credential_revision: u64,
     /// Credentials before the present one, newest first; at most [`crate::limits::PREVIOUS_CREDENTIALS_MAX`].

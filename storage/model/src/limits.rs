@@ -95,6 +95,9 @@ pub const IDEMPOTENCY_WINDOW: Span = Span::DAY;
 pub const IDEMPOTENCY_WINDOW_MIN: Span = Span::HOUR;
 /// The longest time for which an idempotency key can be remembered.
 pub const IDEMPOTENCY_WINDOW_MAX: Span = Span(7 * Span::DAY.0);
+/// How long a request that changed settings is remembered at least: callers repeat within minutes, and who works
+/// through what a night has left does so within a day. Rows go by the hour in which this is over.
+pub const REQUEST_WINDOW: Span = Span::DAY;
 /// The shortest retention of anything but keys: rows are dropped by days.
 pub const RETENTION_MIN: Span = Span::DAY;
 /// How long an attempt is kept unless its tenant says otherwise.
@@ -110,8 +113,8 @@ pub const EVENT_RETENTION_MAX: Span = Span(365 * Span::DAY.0);
 pub const DEAD_LETTER_RETENTION: Span = Span(14 * Span::DAY.0);
 /// How long a dead letter can stay.
 pub const DEAD_LETTER_RETENTION_MAX: Span = Span(90 * Span::DAY.0);
-/// How long what is left of a request is kept, so that a repeat finds it: answers of replays, jobs that have ended,
-/// tombstones. Callers repeat within minutes; a month outlives whatever lay in a queue or a script that was stopped.
+/// How long what is left of a request over dead letters is kept, so that a repeat finds it: answers of replays, jobs that
+/// have ended. Callers repeat within minutes; a month outlives whatever lay in a queue or a script that was stopped.
 pub const REQUESTS_KEPT: Span = Span(30 * Span::DAY.0);
 /// What is left of requests that one command may drop: a read and a deletion each.
 pub const UPKEEP_REQUESTS_MAX: usize = 256;

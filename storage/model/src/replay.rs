@@ -9,6 +9,8 @@ pub struct Replay {
     pub request_id: String,
     /// When, in the state's time.
     pub started: Timestamp,
+    /// Of the list of deliveries: the same request with another is refused.
+    pub content_hash: u128,
     /// One answer for each delivery chosen, in order.
     pub answers: Vec<ReplayAnswer>,
 }

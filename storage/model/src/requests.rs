@@ -28,11 +28,4 @@ pub enum Left {
     Replay(String),
     /// A job that has ended.
     Job(JobNo),
-    /// The tombstone of an object.
-    Tombstone {
-        /// What sort of object it was, as the key has it.
-        sort: u8,
-        /// Its name.
-        id: String,
-    },
 }

@@ -1,6 +1,6 @@
 //! The state's answers; equal on every node.
 
-use crate::ids::{DestinationNo, Epoch, EventId, JobNo, LogIndex, TenantNo};
+use crate::ids::{DestinationNo, Epoch, EventId, JobNo, LogIndex, RouteNo, TenantNo};
 use crate::job::JobState;
 use crate::replay::{DiscardAnswer, ReplayAnswer};
 use crate::shard::ShardId;
@@ -32,6 +32,8 @@ pub enum Response {
     },
     /// A route stands.
     Route {
+        /// The number that it had first.
+        number: RouteNo,
         /// Its version.
         version: u64,
     },
@@ -110,7 +112,7 @@ pub enum Rejection {
     /// The cluster has been initialised.
     #[error("the cluster has already been initialised")]
     AlreadyInitialised,
-    /// Another request made an object of this name.
+    /// Another request made an object of this name, or bore this id.
     #[error("{kind} `{id}` exists already")]
     AlreadyExists {
         /// What.
@@ -121,6 +123,14 @@ pub enum Rejection {
     /// There is no such object.
     #[error("there is no {kind} `{id}`")]
     NotFound {
+        /// What.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
+    /// A repeat of what was carried out, and its object has been removed since.
+    #[error("{kind} `{id}` has been removed since")]
+    RemovedSince {
         /// What.
         kind: String,
         /// Its id.

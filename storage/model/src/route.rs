@@ -83,14 +83,12 @@ pub struct Route {
     pub destination: DestinationNo,
     /// That destination's public id.
     pub destination_id: DestinationId,
-    /// 1 when made, one more with each change.
+    /// Above all that was ever removed from its tenant when made, one more with each change.
     pub version: u64,
     /// When it was made, in the state's time.
     pub created: Timestamp,
-    /// The request that made it: a repeat is answered alike.
-    pub request_id: String,
-    /// The request that last changed it.
-    pub update_request_id: String,
+    /// The number that it had first: it stays, and tells this route from another of the same name.
+    pub first: RouteNo,
 }
 
 /// Why a route did or did not send an event to its destination.

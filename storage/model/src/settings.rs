@@ -24,6 +24,8 @@ pub struct UpdateTenant {
     pub version: u64,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Of what the caller said, hashed at the door before it filled in what stands.
+    pub content_hash: u128,
     /// Who asked.
     pub actor: Option<Actor>,
 }
@@ -41,6 +43,8 @@ pub struct UpdateDestination {
     pub version: u64,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Of what the caller said, hashed at the door before it filled in what stands.
+    pub content_hash: u128,
     /// Who asked.
     pub actor: Option<Actor>,
 }
@@ -60,6 +64,8 @@ pub struct UpdateRoute {
     pub version: u64,
     /// A repeat is harmless.
     pub request_id: String,
+    /// Of what the caller said, hashed at the door before it filled in what stands.
+    pub content_hash: u128,
     /// Who asked.
     pub actor: Option<Actor>,
 }

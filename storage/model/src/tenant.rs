@@ -15,12 +15,10 @@ pub struct Tenant {
     pub description: String,
     /// Moves with every route, and with every destination made or removed: the log index of the last such change.
     pub routing_revision: LogIndex,
-    /// 1 when made, one more with each change.
+    /// Above that of any tenant of its partition that was removed when made, one more with each change.
     pub version: u64,
     /// When it was made, in the state's time.
     pub created: Timestamp,
-    /// The request that made it: a repeat is answered alike.
-    pub request_id: String,
     /// How many destinations it has.
     pub destinations: u32,
     /// How many routes it has.
@@ -31,8 +29,21 @@ pub struct Tenant {
     pub next_route: u32,
     /// How long its rows are kept.
     pub retention: Retention,
-    /// The request that last changed it.
-    pub update_request_id: String,
+    /// The highest version that anything removed from it has had: whatever is made in it begins above, so that a name
+    /// that is used again never has a version that it had before.
+    pub spent_version: u64,
     /// When it was removed, in the state's time: its row stays, since what it published may still be there.
     pub removed: Option<Timestamp>,
+}
+
+impl Tenant {
+    /// The version with which the next object that is made in it begins.
+    pub fn first_version(&self) -> u64 {
+        self.spent_version + 1
+    }
+
+    /// Something was removed from it at this version.
+    pub fn spend(&mut self, version: u64) {
+        self.spent_version = self.spent_version.max(version);
+    }
 }

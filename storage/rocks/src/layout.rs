@@ -93,10 +93,13 @@ pub(crate) fn place(table: Table) -> (Family, u8) {
         Table::Jobs => (Family::Config, 31),
         Table::RunningJobs => (Family::Config, 32),
         Table::FormerRoutes => (Family::Config, 22),
-        Table::Tombstones => (Family::Config, 23),
+        // 23 were the tombstones of removed objects.
         Table::Removals => (Family::Config, 24),
         Table::Changes => (Family::Config, 25),
         Table::ChangesByTime => (Family::Config, 26),
+        // They come and go with time, as keys do.
+        Table::Requests => (Family::Queue, 27),
+        Table::RequestExpiry => (Family::Queue, 28),
     }
 }
 

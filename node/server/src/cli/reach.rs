@@ -73,7 +73,7 @@ pub(super) struct TenantFlag {
 /// What makes a repeat harmless.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RequestId {
-    /// Makes a repeat of this very command harmless; left out, one is drawn, and told where a repeat may need it
+    /// Makes a repeat of this very command harmless for a day; left out, one is drawn, and told where a repeat may need it
     #[arg(long, value_name = "ID", value_parser = text)]
     pub(super) request_id: Option<String>,
 }

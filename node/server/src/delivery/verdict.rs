@@ -368,10 +368,7 @@ mod tests {
             held_since: None,
             version: 1,
             created: Timestamp::ZERO,
-            request_id: String::new(),
-            state_request_id: String::new(),
-            update_request_id: String::new(),
-            rotate_request_id: String::new(),
+            credential_version: 1,
             credential_revision: 0,
             previous: Vec::new(),
         };

@@ -8,7 +8,7 @@ use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::TenantId;
 use pushrail_model::job::Job;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
-use pushrail_model::response::Response;
+use pushrail_model::response::{Rejection, Response};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
@@ -44,28 +44,17 @@ impl Door {
     /// Runs dead letters of one tenant again; one answer for each, in order.
     pub(crate) async fn start_replay(
         &self,
-        tenant: TenantId,
-        deliveries: Vec<DeliveryKey>,
-        request_id: String,
-        actor: Actor,
+        replay: StartReplay,
+        deadline: Instant,
     ) -> Result<(Vec<ReplayAnswer>, Token), Refusal> {
-        let count = deliveries.len();
-        let command = Command::StartReplay(StartReplay {
-            tenant,
-            request_id,
-            deliveries,
-            actor: Some(actor),
-            by_destination: true,
-        });
-        let proposed = self.carry_out(command, call_deadline()).await?;
-        let Response::Replay(answers) = proposed.response else {
-            return Err(Refusal::unexpected(&proposed.response));
-        };
-        if answers.len() != count {
-            // The request id stands for another list of deliveries than this one.
+        let proposed = self.carry_out(Command::StartReplay(replay), deadline).await?;
+        if let Response::Rejected(Rejection::AlreadyExists { .. }) = proposed.response {
             let why = "it was used for a replay of other deliveries";
             return Err(Refusal::invalid("request_id", why));
         }
+        let Response::Replay(answers) = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
         Ok((answers, proposed.token))
     }
 
@@ -76,6 +65,7 @@ impl Door {
         deliveries: Vec<DeliveryKey>,
         request_id: String,
         actor: Actor,
+        deadline: Instant,
     ) -> Result<(Vec<DiscardAnswer>, Token), Refusal> {
         let command = Command::DiscardDeadLetters(DiscardDeadLetters {
             tenant,
@@ -84,7 +74,7 @@ impl Door {
             request_id,
             actor: Some(actor),
         });
-        let proposed = self.carry_out(command, call_deadline()).await?;
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Discards(answers) = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };

@@ -175,6 +175,12 @@ impl From<&Rejection> for Refusal {
                     why: rejection.to_string(),
                 },
             },
+            Rejection::RemovedSince { kind, .. } => match Sort::of(kind) {
+                Some(sort) => Self::Removed { what: sort.word() },
+                None => Self::NotAccepted {
+                    why: rejection.to_string(),
+                },
+            },
             Rejection::AlreadyExists { kind, id } => Self::AlreadyExists {
                 sort: kind.clone(),
                 id: id.clone(),

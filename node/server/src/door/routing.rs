@@ -113,8 +113,7 @@ mod tests {
             destination_id: format!("destination-{destination}").parse().unwrap(),
             version: 1,
             created: Timestamp::ZERO,
-            request_id: String::new(),
-            update_request_id: String::new(),
+            first: RouteNo(number),
         }
     }
 

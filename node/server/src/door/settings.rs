@@ -2,7 +2,9 @@
 //! read back as it stands. One file for each sort of object; what they share is here.
 
 pub(crate) mod checks;
+mod credentials;
 pub(crate) mod destinations;
+mod present;
 pub(crate) mod routes;
 pub(crate) mod tenants;
 
@@ -64,8 +66,8 @@ impl Door {
     }
 }
 
-/// By when a call that begins now has its answer.
-pub(in crate::door) fn call_deadline() -> Instant {
+/// By when a call that begins now has its answer, whatever it reads before the change and after it.
+pub(crate) fn call_deadline() -> Instant {
     Instant::now() + ANSWER_WITHIN
 }
 

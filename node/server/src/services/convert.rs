@@ -1,6 +1,7 @@
 //! The model's words in the contract's, and the few that come the other way. Each choice is matched whole, so that a
 //! new one in the model must be given a word here.
 
+use prost::Message;
 use prost_types::{Duration, Timestamp};
 use pushrail_api::v1;
 use pushrail_machine::query::counts::DestinationCounts;
@@ -15,6 +16,7 @@ use pushrail_model::retry::{RetryPolicy, Waits};
 use pushrail_model::time::{self, Span};
 use pushrail_model::verdict::{DeathReason, Verdict};
 use pushrail_raft::view::Freshness;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::door::refusal::{Refusal, Wrong};
 use crate::keyring;
@@ -32,6 +34,12 @@ pub(super) fn freshness(consistency: Option<&v1::Consistency>) -> Result<Freshne
             )])),
         },
     }
+}
+
+/// What a caller said, in a number: of a request without what a repeat of it may say otherwise. Invariant: no credential
+/// is in it, since the number is kept.
+pub(super) fn content_hash(request: &impl Message) -> u128 {
+    xxh3_128(&request.encode_to_vec())
 }
 
 /// A caller's id, or which field is wrong.

@@ -17,16 +17,19 @@ use pushrail_api::v1::{
 use pushrail_machine::query::{config, dead_letters, delivery};
 use pushrail_machine::store::{Read, StoreError};
 use pushrail_model::change::Actor;
+use pushrail_model::command::StartReplay;
 use pushrail_model::delivery::DeliveryKey;
-use pushrail_model::ids::{DeliveryId, DestinationId, TenantId};
+use pushrail_model::ids::{DeliveryId, DestinationId, DestinationNo, TenantId};
 use pushrail_model::limits;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort, Wrong};
+use crate::door::settings::call_deadline;
 use crate::door::settings::checks::Checks;
 use crate::services::page::{Wanted, gather};
 use crate::services::{caller, convert, filter, service, status};
@@ -55,8 +58,9 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<ReplayDeadLettersRequest>,
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
-        self.replayed(request.into_inner(), actor)
+        self.replayed(request.into_inner(), actor, deadline)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -86,8 +90,9 @@ impl dead_letters_server::DeadLetters for DeadLetters {
         &self,
         request: Request<DiscardDeadLettersRequest>,
     ) -> Result<Response<DiscardDeadLettersResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
-        self.discarded(request.into_inner(), actor)
+        self.discarded(request.into_inner(), actor, deadline)
             .await
             .map(Response::new)
             .map_err(status::write)
@@ -191,6 +196,7 @@ impl DeadLetters {
         &self,
         request: ReplayDeadLettersRequest,
         actor: Actor,
+        deadline: Instant,
     ) -> Result<ReplayDeadLettersResponse, Refusal> {
         let mut checks = Checks::default();
         let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
@@ -201,19 +207,27 @@ impl DeadLetters {
                 .for_each(|one| checks.complain(&one.field, one.why));
         });
         let (tenant, ids) = checks.finish(tenant.zip(ids.ok()))?;
-        let keys = self.keys(&tenant, ids.clone()).await?;
+        let deliveries = self.keys(&tenant, ids, deadline).await?;
 
-        // What this tenant never had is answered here; the state is asked about the rest.
-        let known: Vec<DeliveryKey> = keys.iter().flatten().copied().collect();
-        let (answers, token) = self.door.start_replay(tenant, known, request_id, actor).await?;
-        let mut answers = answers.into_iter();
+        let content_hash = convert::content_hash(&ReplayDeadLettersRequest {
+            deliveries: request.deliveries.clone(),
+            ..ReplayDeadLettersRequest::default()
+        });
+        let replay = StartReplay {
+            tenant,
+            request_id,
+            deliveries,
+            content_hash,
+            actor: Some(actor),
+            by_destination: true,
+        };
+        let (answers, token) = self.door.start_replay(replay, deadline).await?;
         let results = request
             .deliveries
             .into_iter()
-            .zip(keys)
-            .map(|(delivery, key)| {
-                let answer = key.and_then(|_| answers.next());
-                let outcome = match answer.unwrap_or(ReplayAnswer::Unknown) {
+            .zip(answers)
+            .map(|(delivery, answer)| {
+                let outcome = match answer {
                     ReplayAnswer::Started => Outcome::Started,
                     ReplayAnswer::NotDead => Outcome::NotDead,
                     ReplayAnswer::Unknown => Outcome::Unknown,
@@ -234,6 +248,7 @@ impl DeadLetters {
         &self,
         request: DiscardDeadLettersRequest,
         actor: Actor,
+        deadline: Instant,
     ) -> Result<DiscardDeadLettersResponse, Refusal> {
         let mut checks = Checks::default();
         let tenant: Option<TenantId> = checks.id("tenant", &request.tenant);
@@ -244,15 +259,13 @@ impl DeadLetters {
                 .for_each(|one| checks.complain(&one.field, one.why));
         });
         let (tenant, ids) = checks.finish(tenant.zip(ids.ok()))?;
-        let keys = self.keys(&tenant, ids).await?;
+        let keys = self.keys(&tenant, ids, deadline).await?;
 
-        let known: Vec<DeliveryKey> = keys.iter().flatten().copied().collect();
-        let (answers, token) = self.door.discard(tenant, known, request_id, actor).await?;
-        let mut answers = answers.into_iter();
-        let results = request.deliveries.into_iter().zip(keys);
-        let results = results.map(|(delivery, key)| {
-            let answer = key.and_then(|_| answers.next());
-            let outcome = match answer.unwrap_or(DiscardAnswer::Unknown) {
+        let discarded = self.door.discard(tenant, keys, request_id, actor, deadline);
+        let (answers, token) = discarded.await?;
+        let results = request.deliveries.into_iter().zip(answers);
+        let results = results.map(|(delivery, answer)| {
+            let outcome = match answer {
                 DiscardAnswer::Discarded => discard_result::Outcome::Discarded,
                 DiscardAnswer::NotDead => discard_result::Outcome::NotDead,
                 DiscardAnswer::Unknown => discard_result::Outcome::Unknown,
@@ -268,29 +281,42 @@ impl DeadLetters {
         })
     }
 
-    /// Where the deliveries stand; events never move, so this node's own state knows them, or the leader's does.
+    /// Where the deliveries stand; events never move, so this node's own state knows them, or the leader's does. Each that
+    /// was named is there, in order, so that each has an answer, and in that to a repeat the same one: what is not there
+    /// any more, or never was, stands at the destination 0, which there never is.
     async fn keys(
         &self,
         tenant: &TenantId,
         ids: Vec<DeliveryId>,
-    ) -> Result<Vec<Option<DeliveryKey>>, Refusal> {
+        deadline: Instant,
+    ) -> Result<Vec<DeliveryKey>, Refusal> {
         let query = move |view: &dyn Read, tenant: &Tenant| {
-            let partition = Partition::of(&tenant.id);
-            let keys = ids.iter().map(|id| match id.event.partition == partition {
-                true => delivery::key(view, tenant.number, *id),
-                false => Ok(None),
+            let keys = ids.iter().map(|id| {
+                let nowhere = DeliveryKey {
+                    partition: id.event.partition,
+                    tenant: tenant.number,
+                    destination: DestinationNo(0),
+                    seq: id.event.seq,
+                };
+                match id.event.partition == Partition::of(&tenant.id) {
+                    true => Ok(delivery::key(view, tenant.number, *id)?.unwrap_or(nowhere)),
+                    false => Ok(nowhere),
+                }
             });
             keys.collect::<Result<Vec<_>, StoreError>>()
         };
-        let local = self.door.ask_of(Freshness::Local, tenant, query.clone()).await?;
-        if local.value.iter().all(Option::is_some) {
-            return Ok(local.value);
-        }
-        Ok(self
+        let known = |keys: &[DeliveryKey]| keys.iter().all(|key| key.destination != DestinationNo(0));
+        let local = self
             .door
-            .ask_of(Freshness::Linearizable, tenant, query)
-            .await?
-            .value)
+            .ask_of_by(Freshness::Local, deadline, tenant, query.clone());
+        let local = local.await?.value;
+        if known(&local) {
+            return Ok(local);
+        }
+        let linearizable = self
+            .door
+            .ask_of_by(Freshness::Linearizable, deadline, tenant, query);
+        Ok(linearizable.await?.value)
     }
 }
 

@@ -20,11 +20,12 @@ use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort, Wrong, done_but};
-use crate::door::settings::Removal;
 use crate::door::settings::destinations::{DestinationPatch, DestinationWish, RotationWish};
+use crate::door::settings::{Removal, call_deadline};
 use crate::services::destinations::policy::policy;
 use crate::services::page::{Wanted, cut};
 use crate::services::{caller, convert, destination_test, service, status};
@@ -40,13 +41,14 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<CreateDestinationRequest>,
     ) -> Result<Response<CreateDestinationResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
-        let made = self.door.create_destination(wish(request, actor)).await;
+        let made = self.door.create_destination(wish(request, actor), deadline).await;
         let made = made.map_err(status::write)?;
         let destination = self
-            .as_it_stands(&tenant, made.destination, made.token)
+            .as_it_stands(&tenant, made.destination, made.token, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(CreateDestinationResponse {
@@ -80,6 +82,7 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<PauseDestinationRequest>,
     ) -> Result<Response<PauseDestinationResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let paused = self.door.set_state(
@@ -88,10 +91,11 @@ impl destinations_server::Destinations for Destinations {
             WantedState::Paused,
             request.request_id,
             actor,
+            deadline,
         );
         let (stands, token) = paused.await.map_err(status::write)?;
         let destination = self
-            .as_it_stands(&request.tenant, stands, token)
+            .as_it_stands(&request.tenant, stands, token, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(PauseDestinationResponse {
@@ -104,6 +108,7 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<ResumeDestinationRequest>,
     ) -> Result<Response<ResumeDestinationResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let resumed = self.door.set_state(
@@ -112,10 +117,11 @@ impl destinations_server::Destinations for Destinations {
             WantedState::Active,
             request.request_id,
             actor,
+            deadline,
         );
         let (stands, token) = resumed.await.map_err(status::write)?;
         let destination = self
-            .as_it_stands(&request.tenant, stands, token)
+            .as_it_stands(&request.tenant, stands, token, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(ResumeDestinationResponse {
@@ -138,9 +144,15 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<UpdateDestinationRequest>,
     ) -> Result<Response<UpdateDestinationResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
+        let content_hash = convert::content_hash(&UpdateDestinationRequest {
+            version: 0,
+            request_id: String::new(),
+            ..request.clone()
+        });
         let mut wrong = Vec::new();
         let retry = request.retry.as_ref();
         let patch = DestinationPatch {
@@ -152,13 +164,14 @@ impl destinations_server::Destinations for Destinations {
             concurrency: request.concurrency,
             description: request.description,
             request_id: request.request_id,
+            content_hash,
             actor,
             wrong,
         };
-        let updated = self.door.update_destination(patch).await;
+        let updated = self.door.update_destination(patch, deadline).await;
         let (stands, token) = updated.map_err(status::write)?;
         let destination = self
-            .as_it_stands(&tenant, stands, token)
+            .as_it_stands(&tenant, stands, token, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(UpdateDestinationResponse {
@@ -171,6 +184,7 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<DeleteDestinationRequest>,
     ) -> Result<Response<DeleteDestinationResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let removal = Removal {
@@ -182,7 +196,7 @@ impl destinations_server::Destinations for Destinations {
         };
         let token = self
             .door
-            .delete_destination(removal)
+            .delete_destination(removal, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(DeleteDestinationResponse {
@@ -194,6 +208,7 @@ impl destinations_server::Destinations for Destinations {
         &self,
         request: Request<RotateCredentialRequest>,
     ) -> Result<Response<RotateCredentialResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
@@ -215,9 +230,13 @@ impl destinations_server::Destinations for Destinations {
             actor,
             wrong,
         };
-        let rotated = self.door.rotate_credential(wish).await.map_err(status::write)?;
+        let rotated = self
+            .door
+            .rotate_credential(wish, deadline)
+            .await
+            .map_err(status::write)?;
         let destination = self
-            .as_it_stands(&tenant, rotated.destination, rotated.token)
+            .as_it_stands(&tenant, rotated.destination, rotated.token, deadline)
             .await
             .map_err(status::write)?;
         Ok(Response::new(RotateCredentialResponse {
@@ -284,10 +303,12 @@ impl Destinations {
         tenant: &str,
         destination: destination::Destination,
         token: Token,
+        deadline: Instant,
     ) -> Result<Destination, Refusal> {
         let tenant: TenantId = convert::id("tenant", tenant).map_err(done_but)?;
         let query = move |view: &dyn Read, tenant: &Tenant| message(view, tenant, &destination);
-        let read = self.door.ask_of(Freshness::AtLeast(token), &tenant, query);
+        let freshness = Freshness::AtLeast(token);
+        let read = self.door.ask_of_by(freshness, deadline, &tenant, query);
         Ok(read.await.map_err(done_but)?.value)
     }
 }
@@ -344,10 +365,7 @@ mod tests {
             held_since: None,
             version: 1,
             created: pushrail_model::time::Timestamp::ZERO,
-            request_id: String::new(),
-            state_request_id: String::new(),
-            update_request_id: String::new(),
-            rotate_request_id: String::new(),
+            credential_version: 1,
             credential_revision: 0,
             previous: Vec::new(),
         };

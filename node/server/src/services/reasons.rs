@@ -72,7 +72,7 @@ reasons! {
         "Look at the kinds.";
     /// Another request made an object of this id.
     ALREADY_EXISTS, AlreadyExists,
-        "Another request made an object of this id.",
+        "Another request made an object of this id, or the request id came with another content within the last 24 h.",
         "Choose another id, or look at the one that is there.";
     /// The idempotency key came with another content.
     IDEMPOTENCY_KEY_CONFLICT, AlreadyExists,

@@ -11,8 +11,8 @@ use pushrail_model::route;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort};
-use crate::door::settings::Removal;
 use crate::door::settings::routes::{RoutePatch, RouteWish};
+use crate::door::settings::{Removal, call_deadline};
 use crate::services::page::{Wanted, cut};
 use crate::services::{caller, convert, service, status};
 
@@ -27,6 +27,7 @@ impl routes_server::Routes for Routes {
         &self,
         request: Request<CreateRouteRequest>,
     ) -> Result<Response<CreateRouteResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
@@ -38,7 +39,11 @@ impl routes_server::Routes for Routes {
             request_id: request.request_id,
             actor,
         };
-        let (made, token) = self.door.create_route(wish).await.map_err(status::write)?;
+        let (made, token) = self
+            .door
+            .create_route(wish, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(CreateRouteResponse {
             route: Some(message(&tenant, &made)),
             token: token.to_string(),
@@ -66,9 +71,15 @@ impl routes_server::Routes for Routes {
         &self,
         request: Request<UpdateRouteRequest>,
     ) -> Result<Response<UpdateRouteResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let tenant = request.tenant.clone();
+        let content_hash = convert::content_hash(&UpdateRouteRequest {
+            version: 0,
+            request_id: String::new(),
+            ..request.clone()
+        });
         let patch = RoutePatch {
             tenant: request.tenant,
             route: request.route,
@@ -76,9 +87,14 @@ impl routes_server::Routes for Routes {
             pattern: request.pattern,
             destination: request.destination,
             request_id: request.request_id,
+            content_hash,
             actor,
         };
-        let (stands, token) = self.door.update_route(patch).await.map_err(status::write)?;
+        let (stands, token) = self
+            .door
+            .update_route(patch, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(UpdateRouteResponse {
             route: Some(message(&tenant, &stands)),
             token: token.to_string(),
@@ -89,6 +105,7 @@ impl routes_server::Routes for Routes {
         &self,
         request: Request<DeleteRouteRequest>,
     ) -> Result<Response<DeleteRouteResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let removal = Removal {
@@ -98,7 +115,11 @@ impl routes_server::Routes for Routes {
             request_id: request.request_id,
             actor,
         };
-        let token = self.door.delete_route(removal).await.map_err(status::write)?;
+        let token = self
+            .door
+            .delete_route(removal, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(DeleteRouteResponse {
             token: token.to_string(),
         }))

@@ -116,6 +116,9 @@ fn words(refusal: &Refusal) -> String {
         },
         Refusal::PageToken => "the page token was not given by this list with this filter".to_owned(),
         Refusal::NotFound { sort, id } => format!("there is no {} `{id}`", sort.word()),
+        Refusal::AlreadyExists { sort, id } if sort == "request" => {
+            format!("the request id `{id}` came with another content before")
+        }
         Refusal::AlreadyExists { sort, id } => {
             format!("{sort} `{id}` exists already, made by another request")
         }

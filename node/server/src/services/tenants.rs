@@ -12,8 +12,8 @@ use pushrail_model::tenant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::Refusal;
-use crate::door::settings::Removal;
 use crate::door::settings::tenants::{TenantPatch, TenantWish};
+use crate::door::settings::{Removal, call_deadline};
 use crate::services::page::{Wanted, cut};
 use crate::services::{caller, convert, service, status};
 
@@ -28,6 +28,7 @@ impl tenants_server::Tenants for Tenants {
         &self,
         request: Request<CreateTenantRequest>,
     ) -> Result<Response<CreateTenantResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let wish = TenantWish {
@@ -37,7 +38,11 @@ impl tenants_server::Tenants for Tenants {
             request_id: request.request_id,
             actor,
         };
-        let (made, token) = self.door.create_tenant(wish).await.map_err(status::write)?;
+        let (made, token) = self
+            .door
+            .create_tenant(wish, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(CreateTenantResponse {
             tenant: Some(message(&made)),
             token: token.to_string(),
@@ -65,8 +70,14 @@ impl tenants_server::Tenants for Tenants {
         &self,
         request: Request<UpdateTenantRequest>,
     ) -> Result<Response<UpdateTenantResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
+        let content_hash = convert::content_hash(&UpdateTenantRequest {
+            version: 0,
+            request_id: String::new(),
+            ..request.clone()
+        });
         let patch = TenantPatch {
             tenant: request.tenant,
             version: request.version,
@@ -74,9 +85,14 @@ impl tenants_server::Tenants for Tenants {
             retention: convert::retention_of(request.retention.as_ref()),
             retention_reset: request.retention_reset,
             request_id: request.request_id,
+            content_hash,
             actor,
         };
-        let (stands, token) = self.door.update_tenant(patch).await.map_err(status::write)?;
+        let (stands, token) = self
+            .door
+            .update_tenant(patch, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(UpdateTenantResponse {
             tenant: Some(message(&stands)),
             token: token.to_string(),
@@ -87,6 +103,7 @@ impl tenants_server::Tenants for Tenants {
         &self,
         request: Request<DeleteTenantRequest>,
     ) -> Result<Response<DeleteTenantResponse>, Status> {
+        let deadline = call_deadline();
         let actor = caller::actor(&self.door, &request).map_err(status::write)?;
         let request = request.into_inner();
         let removal = Removal {
@@ -96,7 +113,11 @@ impl tenants_server::Tenants for Tenants {
             request_id: request.request_id,
             actor,
         };
-        let token = self.door.delete_tenant(removal).await.map_err(status::write)?;
+        let token = self
+            .door
+            .delete_tenant(removal, deadline)
+            .await
+            .map_err(status::write)?;
         Ok(Response::new(DeleteTenantResponse {
             token: token.to_string(),
         }))

@@ -1,4 +1,4 @@
-//! Buckets of time that are over: idempotency keys by hour, attempts by day.
+//! Buckets of time that are over: idempotency keys and requests by hour, attempts by day.
 
 use pushrail_machine::query::upkeep::buckets;
 use pushrail_model::command::{Bucketed, Command};
@@ -8,11 +8,12 @@ use crate::upkeep::{Cut, Shift};
 /// Commands found by one question.
 const COMMANDS_MAX: usize = 256;
 
-/// Drops all that are over; says how many keys and tenants' days.
+/// Drops all that are over; says how many keys, requests and tenants' days.
 pub(super) async fn drop_all(shift: &Shift) -> Result<u64, Cut> {
     let keys = drop_those(shift, Bucketed::IdempotencyKeys, "idempotency_keys").await?;
     let attempts = drop_those(shift, Bucketed::Attempts, "attempt_days").await?;
-    Ok(keys + attempts)
+    let requests = drop_those(shift, Bucketed::Requests, "requests").await?;
+    Ok(keys + attempts + requests)
 }
 
 async fn drop_those(shift: &Shift, rows: Bucketed, what: &'static str) -> Result<u64, Cut> {

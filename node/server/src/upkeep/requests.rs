@@ -1,4 +1,4 @@
-//! What is left of requests that nobody repeats any more: answers of replays, jobs that have ended, tombstones.
+//! What is left of requests that nobody repeats any more: answers of replays, jobs that have ended.
 
 use pushrail_machine::query::upkeep::requests::{self, Place};
 use pushrail_model::command::Command;

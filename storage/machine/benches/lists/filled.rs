@@ -270,13 +270,12 @@ fn nobody() -> Tenant {
         routing_revision: LogIndex(0),
         version: 0,
         created: BEGINNING,
-        request_id: String::new(),
         destinations: 0,
         routes: 0,
         next_destination: 1,
         next_route: 1,
         retention: Default::default(),
-        update_request_id: String::new(),
+        spent_version: 0,
         removed: None,
     }
 }

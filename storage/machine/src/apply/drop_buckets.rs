@@ -1,5 +1,6 @@
-//! `DropBuckets`: rows that lie in buckets of time, attempts by day and idempotency keys by hour, go when the bucket
-//! is over for their tenant. What is not over stays, whoever asked; what is gone already costs a seek.
+//! `DropBuckets`: rows that lie in buckets of time, attempts by day, idempotency keys and requests by hour, go when the
+//! bucket is over, for their tenant where it has a say. What is not over stays, whoever asked; what is gone already
+//! costs a seek.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,12 @@ use pushrail_model::command::{Bucketed, DropBuckets};
 use pushrail_model::ids::TenantNo;
 use pushrail_model::limits;
 use pushrail_model::response::Response;
+use pushrail_model::retention::Retention;
 
 use crate::context::Context;
 use crate::forget::Run;
 use crate::keeping;
-use crate::keys::{KeptKeyExpiryKey, KeptKeyKey, Key, prefix};
+use crate::keys::{KeptKeyExpiryKey, KeptKeyKey, Key, RequestExpiryKey, prefix};
 use crate::reject;
 use crate::store::{KeyRange, Read, StoreError, Table, prefix_end};
 use crate::tables;
@@ -31,7 +33,31 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &DropBuckets) -> Re
     match command.rows {
         Bucketed::Attempts => drop_attempts(context, command, &over),
         Bucketed::IdempotencyKeys => drop_keys(context, command, &over),
+        Bucketed::Requests => drop_requests(context, command),
     }
+}
+
+/// Those of all tenants of the partition: their names stand in the keys, since a tenant may have gone before.
+fn drop_requests(context: &mut Context<'_, '_>, command: &DropBuckets) -> Result<Response, StoreError> {
+    let mut expired = Vec::new();
+    if keeping::bucket_over(command.rows, command.bucket, &Retention::default(), context.now) {
+        let range = KeyRange::prefix(&prefix(&[&command.bucket, &command.partition]));
+        tables::scan_keys(context.txn, range, |key: RequestExpiryKey| {
+            expired.push(key);
+            Ok(tables::more(expired.len() < limits::UPKEEP_ROWS_MAX))
+        })?;
+    }
+    let mut run = Run::default();
+    for key in &expired {
+        tables::delete(context.txn, &key.request());
+        run.add(key.encode());
+    }
+    run.end(context.txn, RequestExpiryKey::TABLE);
+    Ok(Response::Swept {
+        dropped: u64::try_from(expired.len()).unwrap_or(u64::MAX),
+        carried: 0,
+        more: expired.len() >= limits::UPKEEP_ROWS_MAX,
+    })
 }
 
 /// Both orders of the attempt log begin with day and tenant, so one range of each holds all. Neighbours go together:

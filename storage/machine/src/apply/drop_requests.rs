@@ -1,5 +1,5 @@
 //! `DropRequests`: what is left of requests goes once nobody repeats them any more: answers of replays, jobs that have
-//! ended, tombstones. What is not over stays, whoever asked.
+//! ended. What is not over stays, whoever asked.
 
 use pushrail_model::job::JobState;
 use pushrail_model::limits;
@@ -10,7 +10,7 @@ use pushrail_model::time::Timestamp;
 use crate::context::Context;
 use crate::jobs;
 use crate::keeping;
-use crate::keys::{JobKey, Key, ReplayKey, TombstoneKey};
+use crate::keys::{JobKey, Key, ReplayKey};
 use crate::reject;
 use crate::store::StoreError;
 use crate::tables::{self, Row};
@@ -62,15 +62,6 @@ fn drop_row(
             drop_over(context, &key, |job| {
                 job.ended.filter(|_| job.state != JobState::Running)
             })
-        }
-        Left::Tombstone { sort, id } => {
-            let key = TombstoneKey {
-                partition,
-                tenant,
-                sort: *sort,
-                id: id.clone(),
-            };
-            drop_over(context, &key, |tombstone| Some(tombstone.at))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `PutDestination`: makes a destination. The tenant's routing revision moves with it.
 
+use bytes::Bytes;
+
 use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::PutDestination;
 use pushrail_model::destination::{Destination, DestinationSpec, DestinationState};
@@ -11,53 +13,42 @@ use pushrail_model::time::Span;
 
 use crate::changes;
 use crate::context::Context;
-use crate::keys::{DestinationNameKey, TombstoneKey};
+use crate::keys::DestinationNameKey;
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
 use crate::tables;
 use crate::tables::names::{self, DestinationPlace};
-use crate::tables::removed::Of;
-
-/// The version of what was just made.
-const FIRST_VERSION: u64 = 1;
+use crate::tables::requests::Led;
 
 pub(super) fn handle(
     context: &mut Context<'_, '_>,
     command: &PutDestination,
 ) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Destination(&command.id),
+        act: Act::Create,
+        id: &command.request_id,
+    };
+    let content_hash = content_hash(command);
+    if let Some(answer) = requests::answer(context.txn, &asked, content_hash)? {
+        return Ok(answer);
+    }
     let Some(mut tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
     let partition = Partition::of(&tenant.id);
-    if let Some(present) = names::destination(context.txn, partition, tenant.number, &command.id)? {
-        let changed = !present.update_request_id.is_empty();
-        let repeated = reject::repeats(&command.request_id, &present.request_id)
-            && (changed || alike(&command.spec, &present.spec));
-        return Ok(if repeated {
-            Response::Destination {
-                number: present.number,
-                version: FIRST_VERSION,
-                shard: present.shard,
-            }
-        } else {
-            reject::already_exists("destination", &command.id)
-        });
-    }
-    let grave = TombstoneKey::within(partition, tenant.number, Of::Destination, command.id.as_str());
-    let buried = tables::get(context.txn, &grave)?;
-    if let Some(buried) = buried.filter(|buried| reject::repeats(&command.request_id, &buried.made_by)) {
-        return Ok(Response::Destination {
-            number: DestinationNo(buried.number),
-            version: FIRST_VERSION,
-            shard: ShardId::of(partition, &command.id),
-        });
+    let present = names::destination(context.txn, partition, tenant.number, &command.id)?;
+    if present.is_some() {
+        return Ok(reject::already_exists("destination", &command.id));
     }
     if tenant.destinations >= limits::DESTINATIONS_PER_TENANT_MAX {
         let limit = limits::DESTINATIONS_PER_TENANT_MAX.into();
         return Ok(reject::limit_reached("destinations of a tenant", limit));
     }
 
-    let number = DestinationNo(tenant.next_destination);
+    let (number, version) = (DestinationNo(tenant.next_destination), tenant.first_version());
     let shard = ShardId::of(partition, &command.id);
     let name = DestinationNameKey {
         partition,
@@ -73,12 +64,9 @@ pub(super) fn handle(
         state: DestinationState::Active,
         held: Span::ZERO,
         held_since: None,
-        version: FIRST_VERSION,
+        version,
         created: context.now,
-        request_id: command.request_id.clone(),
-        state_request_id: String::new(),
-        update_request_id: String::new(),
-        rotate_request_id: String::new(),
+        credential_version: version,
         credential_revision: 0,
         previous: Vec::new(),
     };
@@ -88,23 +76,28 @@ pub(super) fn handle(
     tenant.routing_revision = context.index;
     context.put_tenant(partition, &tenant);
     let deed = Deed {
-        version: FIRST_VERSION,
+        version,
         after: changes::destination(&destination),
         ..Deed::new(&tenant.id, destination.id.as_str(), Fact::DestinationCreated)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(Response::Destination {
-        number,
-        version: FIRST_VERSION,
-        shard,
-    })
+    let led = Led {
+        tenant: tenant.number,
+        object: number.0,
+        version,
+    };
+    Ok(requests::carried_out(context, &asked, content_hash, led))
 }
 
-/// Whether the two ask for the same. Credentials are left out: a door may have made each.
-fn alike(asked: &DestinationSpec, present: &DestinationSpec) -> bool {
-    let asked = DestinationSpec {
-        credential: present.credential.clone(),
-        ..asked.clone()
-    };
-    asked == *present
+/// Credentials are left out: a door may have made each.
+fn content_hash(command: &PutDestination) -> u128 {
+    requests::content_hash(&PutDestination {
+        spec: DestinationSpec {
+            credential: Bytes::new(),
+            ..command.spec.clone()
+        },
+        request_id: String::new(),
+        actor: None,
+        ..command.clone()
+    })
 }

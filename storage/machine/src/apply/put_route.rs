@@ -10,16 +10,28 @@ use pushrail_model::shard::Partition;
 
 use crate::changes;
 use crate::context::Context;
-use crate::keys::{RouteKey, TombstoneKey};
+use crate::keys::RouteKey;
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
-use crate::tables::removed::Of;
+use crate::tables::requests::Led;
 use crate::tables::{self, names};
 
-/// The version of what was just made.
-const FIRST_VERSION: u64 = 1;
-
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutRoute) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Route(&command.id),
+        act: Act::Create,
+        id: &command.request_id,
+    };
+    let content_hash = requests::content_hash(&PutRoute {
+        request_id: String::new(),
+        actor: None,
+        ..command.clone()
+    });
+    if let Some(answer) = requests::answer(context.txn, &asked, content_hash)? {
+        return Ok(answer);
+    }
     let Some(mut tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
@@ -29,24 +41,8 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutRoute) -> Resul
         tenant: tenant.number,
         id: command.id.clone(),
     };
-    if let Some(present) = tables::get(context.txn, &key)? {
-        let changed = !present.update_request_id.is_empty();
-        let alike = (&command.pattern, &command.destination) == (&present.pattern, &present.destination_id);
-        let repeated = reject::repeats(&command.request_id, &present.request_id) && (changed || alike);
-        return Ok(if repeated {
-            Response::Route {
-                version: FIRST_VERSION,
-            }
-        } else {
-            reject::already_exists("route", &command.id)
-        });
-    }
-    let grave = TombstoneKey::within(partition, tenant.number, Of::Route, command.id.as_str());
-    let buried = tables::get(context.txn, &grave)?;
-    if buried.is_some_and(|buried| reject::repeats(&command.request_id, &buried.made_by)) {
-        return Ok(Response::Route {
-            version: FIRST_VERSION,
-        });
+    if tables::stands(context.txn, &key)? {
+        return Ok(reject::already_exists("route", &command.id));
     }
     let named = names::destination(context.txn, partition, tenant.number, &command.destination)?;
     let Some(destination) = named else {
@@ -57,16 +53,16 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutRoute) -> Resul
         return Ok(reject::limit_reached("routes of a tenant", routes_max.into()));
     }
 
+    let (number, version) = (RouteNo(tenant.next_route), tenant.first_version());
     let route = Route {
         id: command.id.clone(),
-        number: RouteNo(tenant.next_route),
+        number,
         pattern: command.pattern.clone(),
         destination: destination.number,
         destination_id: destination.id,
-        version: FIRST_VERSION,
+        version,
         created: context.now,
-        request_id: command.request_id.clone(),
-        update_request_id: String::new(),
+        first: number,
     };
     tables::put(context.txn, &key, &route);
     tenant.routes += 1;
@@ -74,12 +70,15 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &PutRoute) -> Resul
     tenant.routing_revision = context.index;
     context.put_tenant(partition, &tenant);
     let deed = Deed {
-        version: FIRST_VERSION,
+        version,
         after: changes::route(&route),
         ..Deed::new(&tenant.id, route.id.as_str(), Fact::RouteCreated)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(Response::Route {
-        version: FIRST_VERSION,
-    })
+    let led = Led {
+        tenant: tenant.number,
+        object: number.0,
+        version,
+    };
+    Ok(requests::carried_out(context, &asked, content_hash, led))
 }

@@ -6,39 +6,39 @@ use bytes::Bytes;
 
 use pushrail_model::change::{Deed, Fact};
 use pushrail_model::destination::{Destination, DestinationState};
-use pushrail_model::ids::DestinationNo;
 use pushrail_model::response::Response;
 use pushrail_model::settings::RemoveDestination;
-use pushrail_model::shard::{Partition, ShardId};
+use pushrail_model::shard::Partition;
 
 use crate::apply::remove_route;
 use crate::changes;
 use crate::context::Context;
-use crate::keys::{DestinationNameKey, RemovalKey, TombstoneKey};
+use crate::keys::{DestinationNameKey, RemovalKey};
 use crate::query::config;
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
-use crate::tables::removed::{Of, Removal, Tombstone};
+use crate::tables::removed::Removal;
+use crate::tables::requests::Led;
 use crate::tables::{self, names};
 
 pub(super) fn handle(
     context: &mut Context<'_, '_>,
     command: &RemoveDestination,
 ) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Destination(&command.id),
+        act: Act::Remove,
+        id: &command.request_id,
+    };
+    if let Some(answer) = requests::answer(context.txn, &asked, requests::NOTHING_MORE)? {
+        return Ok(answer);
+    }
     let Some(mut tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
     let partition = Partition::of(&tenant.id);
-    let grave = TombstoneKey::within(partition, tenant.number, Of::Destination, command.id.as_str());
-    if let Some(before) = tables::get(context.txn, &grave)?
-        && reject::repeats(&command.request_id, &before.removed_by)
-    {
-        return Ok(Response::Destination {
-            number: DestinationNo(before.number),
-            version: before.version,
-            shard: ShardId::of(partition, &command.id),
-        });
-    }
     let named = names::destination(context.txn, partition, tenant.number, &command.id)?;
     let Some(mut destination) = named else {
         return Ok(reject::not_found("destination", &command.id));
@@ -70,16 +70,9 @@ pub(super) fn handle(
     };
     tables::delete(context.txn, &name);
     tenant.destinations -= 1;
+    tenant.spend(destination.version);
     tenant.routing_revision = context.index;
     context.put_tenant(partition, &tenant);
-    let tombstone = Tombstone {
-        number: destination.number.0,
-        version: destination.version,
-        at: context.now,
-        made_by: destination.request_id.clone(),
-        removed_by: command.request_id.clone(),
-    };
-    tables::put(context.txn, &grave, &tombstone);
     let removal = RemovalKey {
         partition,
         tenant: tenant.number,
@@ -102,11 +95,17 @@ pub(super) fn handle(
         ..Deed::new(&tenant.id, destination.id.as_str(), Fact::DestinationRemoved)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(Response::Destination {
-        number: destination.number,
+    let led = Led {
+        tenant: tenant.number,
+        object: destination.number.0,
         version: destination.version,
-        shard: destination.shard,
-    })
+    };
+    Ok(requests::carried_out(
+        context,
+        &asked,
+        requests::NOTHING_MORE,
+        led,
+    ))
 }
 
 /// What its row is from now on: held for good, and without its secrets.

@@ -10,25 +10,27 @@ use pushrail_model::tenant::Tenant;
 
 use crate::changes;
 use crate::context::Context;
-use crate::keys::{FormerRouteKey, RouteKey, TombstoneKey};
+use crate::keys::{FormerRouteKey, RouteKey};
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
-use crate::tables::removed::{Of, Tombstone};
+use crate::tables::requests::Led;
 use crate::tables::{self, names};
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &RemoveRoute) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Route(&command.id),
+        act: Act::Remove,
+        id: &command.request_id,
+    };
+    if let Some(answer) = requests::answer(context.txn, &asked, requests::NOTHING_MORE)? {
+        return Ok(answer);
+    }
     let Some(mut tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
     let partition = Partition::of(&tenant.id);
-    let grave = TombstoneKey::within(partition, tenant.number, Of::Route, command.id.as_str());
-    if let Some(before) = tables::get(context.txn, &grave)?
-        && reject::repeats(&command.request_id, &before.removed_by)
-    {
-        return Ok(Response::Route {
-            version: before.version,
-        });
-    }
     let key = RouteKey {
         partition,
         tenant: tenant.number,
@@ -50,9 +52,17 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &RemoveRoute) -> Re
     );
     tenant.routing_revision = context.index;
     context.put_tenant(partition, &tenant);
-    Ok(Response::Route {
+    let led = Led {
+        tenant: tenant.number,
+        object: route.first.0,
         version: route.version + 1,
-    })
+    };
+    Ok(requests::carried_out(
+        context,
+        &asked,
+        requests::NOTHING_MORE,
+        led,
+    ))
 }
 
 /// Takes a route away, and off its tenant's count; the tenant's row is the caller's to write.
@@ -76,16 +86,8 @@ pub(super) fn remove(
         route: route.number,
     };
     tables::put(context.txn, &former, route);
-    let grave = TombstoneKey::within(partition, tenant.number, Of::Route, route.id.as_str());
-    let tombstone = Tombstone {
-        number: route.number.0,
-        version: route.version + 1,
-        at: context.now,
-        made_by: route.request_id.clone(),
-        removed_by: request_id.to_owned(),
-    };
-    tables::put(context.txn, &grave, &tombstone);
     tenant.routes -= 1;
+    tenant.spend(route.version + 1);
     let deed = Deed {
         version: route.version + 1,
         before: changes::route(route),

@@ -2,28 +2,29 @@
 //! under its number, which is never given again, because what it published may still be there.
 
 use pushrail_model::change::{Deed, Fact};
-use pushrail_model::ids::TenantNo;
 use pushrail_model::response::Response;
 use pushrail_model::settings::RemoveTenant;
 use pushrail_model::shard::Partition;
 
 use crate::changes;
 use crate::context::Context;
-use crate::keys::{TenantNameKey, TombstoneKey, prefix};
+use crate::keys::{NextTenantKey, TenantNameKey, prefix};
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::{StoreError, Table, prefix_end};
-use crate::tables::removed::Tombstone;
+use crate::tables::cluster::{self, NextTenant};
+use crate::tables::requests::Led;
 use crate::tables::{self, names};
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &RemoveTenant) -> Result<Response, StoreError> {
-    let grave = TombstoneKey::of_tenant(&command.id);
-    if let Some(before) = tables::get(context.txn, &grave)?
-        && reject::repeats(&command.request_id, &before.removed_by)
-    {
-        return Ok(Response::Tenant {
-            number: TenantNo(before.number),
-            version: before.version,
-        });
+    let asked = Asked {
+        tenant: &command.id,
+        object: Object::Tenant,
+        act: Act::Remove,
+        id: &command.request_id,
+    };
+    if let Some(answer) = requests::answer(context.txn, &asked, requests::NOTHING_MORE)? {
+        return Ok(answer);
     }
     let Some(mut tenant) = names::tenant(context.txn, &command.id)? else {
         return Ok(reject::not_found("tenant", &command.id));
@@ -51,27 +52,33 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &RemoveTenant) -> R
     // Nobody can speak of what it had any more.
     let of_tenant = prefix(&[&partition, &tenant.number]);
     if let Some(end) = prefix_end(&of_tenant) {
-        context
-            .txn
-            .delete_range(Table::Tombstones, of_tenant.clone(), end.clone());
         context.txn.delete_range(Table::FormerRoutes, of_tenant, end);
     }
-    let tombstone = Tombstone {
-        number: tenant.number.0,
-        version: tenant.version,
-        at: context.now,
-        made_by: tenant.request_id.clone(),
-        removed_by: command.request_id.clone(),
-    };
-    tables::put(context.txn, &grave, &tombstone);
+    // A name that is used again goes on above every version that it has ever had, and so does all in it.
+    let next = cluster::next_tenant(context.txn, partition)?;
+    tables::put(
+        context.txn,
+        &NextTenantKey { partition },
+        &NextTenant {
+            spent_version: next.spent_version.max(tenant.version).max(tenant.spent_version),
+            ..next
+        },
+    );
     let deed = Deed {
         version: tenant.version,
         before,
         ..Deed::new(&tenant.id, "", Fact::TenantRemoved)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(Response::Tenant {
-        number: tenant.number,
+    let led = Led {
+        tenant: tenant.number,
+        object: 0,
         version: tenant.version,
-    })
+    };
+    Ok(requests::carried_out(
+        context,
+        &asked,
+        requests::NOTHING_MORE,
+        led,
+    ))
 }

@@ -2,7 +2,7 @@
 //! without an overlap it is out at once, and so is every earlier one.
 
 use pushrail_model::change::{Deed, Fact};
-use pushrail_model::destination::{Destination, PreviousCredential};
+use pushrail_model::destination::PreviousCredential;
 use pushrail_model::limits;
 use pushrail_model::response::Response;
 use pushrail_model::settings::RotateCredential;
@@ -12,13 +12,27 @@ use pushrail_model::time::Span;
 use crate::changes;
 use crate::context::Context;
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
 use crate::tables::names;
+use crate::tables::requests::Led;
 
 pub(super) fn handle(
     context: &mut Context<'_, '_>,
     command: &RotateCredential,
 ) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Destination(&command.id),
+        act: Act::Rotate,
+        id: &command.request_id,
+    };
+    // The credential is no part of it: a door may have made each. What a repeat brings is thrown away, so that no
+    // secret that was followed by another comes back.
+    let content_hash = u128::from(command.overlap.0);
+    if let Some(answer) = requests::answer(context.txn, &asked, content_hash)? {
+        return Ok(answer);
+    }
     let Some(tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
@@ -27,16 +41,7 @@ pub(super) fn handle(
     let Some(mut destination) = named else {
         return Ok(reject::not_found("destination", &command.id));
     };
-    // The credential is not compared: a door may have made each.
-    if reject::repeats(&command.request_id, &destination.rotate_request_id) {
-        return Ok(stands(&destination));
-    }
-    // A late repeat of one that has been followed since: the secret that it brought is not to come back.
-    let followed = destination
-        .previous
-        .iter()
-        .any(|previous| reject::repeats(&command.request_id, &previous.request_id));
-    if followed || (command.version != 0 && command.version != destination.version) {
+    if command.version != 0 && command.version != destination.version {
         return Ok(reject::version_moved(destination.version));
     }
     destination
@@ -60,13 +65,12 @@ pub(super) fn handle(
             PreviousCredential {
                 credential: before,
                 until,
-                request_id: destination.rotate_request_id.clone(),
             },
         );
     }
     destination.version += 1;
+    destination.credential_version = destination.version;
     destination.credential_revision += 1;
-    destination.rotate_request_id.clone_from(&command.request_id);
     context.put_destination(partition, tenant.number, &destination);
     let deed = Deed {
         version: destination.version,
@@ -74,13 +78,10 @@ pub(super) fn handle(
         ..Deed::new(&tenant.id, destination.id.as_str(), Fact::CredentialRotated)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(stands(&destination))
-}
-
-fn stands(destination: &Destination) -> Response {
-    Response::Destination {
-        number: destination.number,
+    let led = Led {
+        tenant: tenant.number,
+        object: destination.number.0,
         version: destination.version,
-        shard: destination.shard,
-    }
+    };
+    Ok(requests::carried_out(context, &asked, content_hash, led))
 }

@@ -3,20 +3,34 @@
 
 use pushrail_model::change::{Deed, Fact};
 use pushrail_model::command::{SetDestinationState, WantedState};
-use pushrail_model::destination::{Destination, DestinationState};
+use pushrail_model::destination::DestinationState;
 use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 
 use crate::changes;
 use crate::context::Context;
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
 use crate::tables::names;
+use crate::tables::requests::Led;
 
 pub(super) fn handle(
     context: &mut Context<'_, '_>,
     command: &SetDestinationState,
 ) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Destination(&command.destination),
+        act: match command.wanted {
+            WantedState::Active => Act::Resume,
+            WantedState::Paused => Act::Pause,
+        },
+        id: &command.request_id,
+    };
+    if let Some(answer) = requests::answer(context.txn, &asked, requests::NOTHING_MORE)? {
+        return Ok(answer);
+    }
     let Some(tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
@@ -29,11 +43,19 @@ pub(super) fn handle(
         WantedState::Active => DestinationState::Active,
         WantedState::Paused => DestinationState::Paused,
     };
-    // A repeat of the request before a receiver disabled it; the same id on another wish is another request.
-    let disabled = matches!(destination.state, DestinationState::Disabled { .. });
-    let repeated = disabled && reject::repeats(&command.request_id, &destination.state_request_id);
-    if repeated || destination.state == wanted {
-        return Ok(stands(&destination));
+    if destination.state == wanted {
+        // Known all the same: a repeat of it must not undo what another does in between.
+        let led = Led {
+            tenant: tenant.number,
+            object: destination.number.0,
+            version: destination.version,
+        };
+        return Ok(requests::carried_out(
+            context,
+            &asked,
+            requests::NOTHING_MORE,
+            led,
+        ));
     }
 
     let before = changes::destination(&destination);
@@ -43,7 +65,6 @@ pub(super) fn handle(
     };
     destination.state = wanted;
     destination.version += 1;
-    destination.state_request_id = command.request_id.clone();
     context.put_destination(partition, tenant.number, &destination);
     let fact = match command.wanted {
         WantedState::Active => Fact::DestinationResumed,
@@ -56,13 +77,15 @@ pub(super) fn handle(
         ..Deed::new(&tenant.id, destination.id.as_str(), fact)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(stands(&destination))
-}
-
-fn stands(destination: &Destination) -> Response {
-    Response::Destination {
-        number: destination.number,
+    let led = Led {
+        tenant: tenant.number,
+        object: destination.number.0,
         version: destination.version,
-        shard: destination.shard,
-    }
+    };
+    Ok(requests::carried_out(
+        context,
+        &asked,
+        requests::NOTHING_MORE,
+        led,
+    ))
 }

@@ -28,7 +28,10 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Re
     };
     let named = !command.request_id.is_empty();
     if named && let Some(replay) = tables::get(context.txn, &key)? {
-        return Ok(Response::Replay(replay.answers));
+        return Ok(match replay.content_hash == command.content_hash {
+            true => Response::Replay(replay.answers),
+            false => reject::already_exists("request", &command.request_id),
+        });
     }
     if command.deliveries.len() > limits::COMMAND_REPLAYS_MAX {
         let limit = u64::try_from(limits::COMMAND_REPLAYS_MAX).unwrap_or(u64::MAX);
@@ -51,6 +54,7 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartReplay) -> Re
         let replay = Replay {
             request_id: command.request_id.clone(),
             started: context.now,
+            content_hash: command.content_hash,
             answers: answers.clone(),
         };
         tables::put(context.txn, &key, &replay);

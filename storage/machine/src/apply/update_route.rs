@@ -11,10 +11,21 @@ use crate::changes;
 use crate::context::Context;
 use crate::keys::{FormerRouteKey, RouteKey};
 use crate::reject;
+use crate::requests::{self, Act, Asked, Object};
 use crate::store::StoreError;
+use crate::tables::requests::Led;
 use crate::tables::{self, names};
 
 pub(super) fn handle(context: &mut Context<'_, '_>, command: &UpdateRoute) -> Result<Response, StoreError> {
+    let asked = Asked {
+        tenant: &command.tenant,
+        object: Object::Route(&command.id),
+        act: Act::Update,
+        id: &command.request_id,
+    };
+    if let Some(answer) = requests::answer(context.txn, &asked, command.content_hash)? {
+        return Ok(answer);
+    }
     let Some(mut tenant) = names::tenant(context.txn, &command.tenant)? else {
         return Ok(reject::not_found("tenant", &command.tenant));
     };
@@ -27,13 +38,6 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &UpdateRoute) -> Re
     let Some(mut route) = tables::get(context.txn, &key)? else {
         return Ok(reject::not_found("route", &command.id));
     };
-    let repeated = reject::repeats(&command.request_id, &route.update_request_id)
-        && (&command.pattern, &command.destination) == (&route.pattern, &route.destination_id);
-    if repeated {
-        return Ok(Response::Route {
-            version: route.version,
-        });
-    }
     if command.version != route.version {
         return Ok(reject::version_moved(route.version));
     }
@@ -54,7 +58,6 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &UpdateRoute) -> Re
     route.destination = destination.number;
     route.destination_id = destination.id;
     route.version += 1;
-    route.update_request_id.clone_from(&command.request_id);
     tables::put(context.txn, &key, &route);
     tenant.next_route += 1;
     tenant.routing_revision = context.index;
@@ -66,7 +69,10 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &UpdateRoute) -> Re
         ..Deed::new(&tenant.id, route.id.as_str(), Fact::RouteUpdated)
     };
     changes::record(context, command.actor.as_ref(), &command.request_id, deed);
-    Ok(Response::Route {
+    let led = Led {
+        tenant: tenant.number,
+        object: route.first.0,
         version: route.version,
-    })
+    };
+    Ok(requests::carried_out(context, &asked, command.content_hash, led))
 }

@@ -1,6 +1,6 @@
 //! Responses and rejections.
 
-use pushrail_model::ids::{DestinationNo, Epoch, JobNo, LogIndex, TenantNo};
+use pushrail_model::ids::{DestinationNo, Epoch, JobNo, LogIndex, RouteNo, TenantNo};
 use pushrail_model::job::JobState;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
@@ -59,7 +59,10 @@ impl Wire for Response {
                     version: *version,
                     shard: shard.number().into(),
                 }),
-                Self::Route { version } => Kind::Route(proto::RouteStands { version: *version }),
+                Self::Route { number, version } => Kind::Route(proto::RouteStands {
+                    version: *version,
+                    number: number.0,
+                }),
                 Self::Replay(answers) => Kind::Replay(proto::ReplayAnswers {
                     answers: all_to_wire(answers),
                 }),
@@ -105,6 +108,7 @@ impl Wire for Response {
                 shard: shard(destination.shard)?,
             },
             Kind::Route(route) => Self::Route {
+                number: RouteNo(route.number),
                 version: route.version,
             },
             Kind::Replay(replay) => Self::Replay(all_from_wire(replay.answers)?),
@@ -179,6 +183,7 @@ impl Wire for Rejection {
                 Self::AlreadyInitialised => Kind::AlreadyInitialised(proto::AlreadyInitialised {}),
                 Self::AlreadyExists { kind, id } => Kind::AlreadyExists(named(kind, id)),
                 Self::NotFound { kind, id } => Kind::NotFound(named(kind, id)),
+                Self::RemovedSince { kind, id } => Kind::RemovedSince(named(kind, id)),
                 Self::LimitReached { what, limit } => Kind::LimitReached(proto::LimitReached {
                     what: what.clone(),
                     limit: *limit,
@@ -201,6 +206,7 @@ impl Wire for Rejection {
             Kind::AlreadyInitialised(proto::AlreadyInitialised {}) => Self::AlreadyInitialised,
             Kind::AlreadyExists(proto::NamedObject { kind, id }) => Self::AlreadyExists { kind, id },
             Kind::NotFound(proto::NamedObject { kind, id }) => Self::NotFound { kind, id },
+            Kind::RemovedSince(proto::NamedObject { kind, id }) => Self::RemovedSince { kind, id },
             Kind::LimitReached(proto::LimitReached { what, limit }) => Self::LimitReached { what, limit },
             Kind::BatchRetired(proto::BatchRetired {}) => Self::BatchRetired,
             Kind::VersionMoved(present) => Self::VersionMoved { present },

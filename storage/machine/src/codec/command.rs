@@ -290,10 +290,13 @@ impl Wire for StartReplay {
     type Message = proto::StartReplay;
 
     fn to_wire(&self) -> proto::StartReplay {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
         proto::StartReplay {
             tenant: self.tenant.to_string(),
             request_id: self.request_id.clone(),
             deliveries: all_to_wire(&self.deliveries),
+            content_hash_high,
+            content_hash_low,
             actor: actor_to_wire(self.actor.as_ref()),
             by_destination: self.by_destination,
         }
@@ -304,6 +307,7 @@ impl Wire for StartReplay {
             tenant: parsed(&message.tenant, "tenant id")?,
             request_id: message.request_id,
             deliveries: all_from_wire(message.deliveries)?,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
             actor: actor(message.actor),
             by_destination: message.by_destination,
         })

@@ -105,12 +105,9 @@ impl Wire for Destination {
             held_since: self.held_since.map(|since| since.0),
             version: self.version,
             created: self.created.0,
-            request_id: self.request_id.clone(),
-            state_request_id: self.state_request_id.clone(),
-            update_request_id: self.update_request_id.clone(),
-            rotate_request_id: self.rotate_request_id.clone(),
             credential_revision: self.credential_revision,
             previous: all_to_wire(&self.previous),
+            credential_version: self.credential_version,
         }
     }
 
@@ -134,10 +131,7 @@ impl Wire for Destination {
             held_since: message.held_since.map(Timestamp),
             version: message.version,
             created: Timestamp(message.created),
-            request_id: message.request_id,
-            state_request_id: message.state_request_id,
-            update_request_id: message.update_request_id,
-            rotate_request_id: message.rotate_request_id,
+            credential_version: message.credential_version,
             credential_revision: message.credential_revision,
             previous: all_from_wire(message.previous)?,
         })

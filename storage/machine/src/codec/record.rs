@@ -17,7 +17,8 @@ use crate::tables::counts::{CauseCount, CauseCounting, DestinationCounts, ShardC
 use crate::tables::doors::DoorHead;
 use crate::tables::idempotency::KeptKey;
 use crate::tables::names::{DestinationPlace, TenantPlace};
-use crate::tables::removed::{Removal, Tombstone};
+use crate::tables::removed::Removal;
+use crate::tables::requests::{KnownRequest, Led};
 
 /// An event's row; its place stands in the key.
 pub(crate) fn encode_event(new: &NewEvent, accepted: Timestamp, stripped: Option<Timestamp>) -> Bytes {
@@ -78,11 +79,17 @@ impl Wire for NextTenant {
     type Message = proto::NextTenant;
 
     fn to_wire(&self) -> proto::NextTenant {
-        proto::NextTenant { number: self.0.0 }
+        proto::NextTenant {
+            number: self.number.0,
+            spent_version: self.spent_version,
+        }
     }
 
     fn from_wire(message: proto::NextTenant) -> Result<Self, DecodeError> {
-        Ok(Self(TenantNo(message.number)))
+        Ok(Self {
+            number: TenantNo(message.number),
+            spent_version: message.spent_version,
+        })
     }
 }
 
@@ -104,26 +111,30 @@ impl Wire for TenantPlace {
     }
 }
 
-impl Wire for Tombstone {
-    type Message = proto::Tombstone;
+impl Wire for KnownRequest {
+    type Message = proto::KnownRequest;
 
-    fn to_wire(&self) -> proto::Tombstone {
-        proto::Tombstone {
-            number: self.number,
-            version: self.version,
+    fn to_wire(&self) -> proto::KnownRequest {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
+        proto::KnownRequest {
+            content_hash_high,
+            content_hash_low,
+            tenant: self.led.tenant.0,
+            object: self.led.object,
+            version: self.led.version,
             at: self.at.0,
-            made_by: self.made_by.clone(),
-            removed_by: self.removed_by.clone(),
         }
     }
 
-    fn from_wire(message: proto::Tombstone) -> Result<Self, DecodeError> {
+    fn from_wire(message: proto::KnownRequest) -> Result<Self, DecodeError> {
         Ok(Self {
-            number: message.number,
-            version: message.version,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
+            led: Led {
+                tenant: TenantNo(message.tenant),
+                object: message.object,
+                version: message.version,
+            },
             at: Timestamp(message.at),
-            made_by: message.made_by,
-            removed_by: message.removed_by,
         })
     }
 }

@@ -12,18 +12,21 @@ use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::tenant::{heard, said};
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, parsed, partition, required};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, halves, parsed, partition, required, whole};
 
 impl Wire for UpdateTenant {
     type Message = proto::UpdateTenant;
 
     fn to_wire(&self) -> proto::UpdateTenant {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
         proto::UpdateTenant {
             id: self.id.to_string(),
             description: self.description.clone(),
             retention: said(&self.retention),
             version: self.version,
             request_id: self.request_id.clone(),
+            content_hash_high,
+            content_hash_low,
             actor: actor_to_wire(self.actor.as_ref()),
         }
     }
@@ -35,6 +38,7 @@ impl Wire for UpdateTenant {
             retention: heard(message.retention),
             version: message.version,
             request_id: message.request_id,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
             actor: actor(message.actor),
         })
     }
@@ -44,12 +48,15 @@ impl Wire for UpdateDestination {
     type Message = proto::UpdateDestination;
 
     fn to_wire(&self) -> proto::UpdateDestination {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
         proto::UpdateDestination {
             tenant: self.tenant.to_string(),
             id: self.id.to_string(),
             spec: Some(self.spec.to_wire()),
             version: self.version,
             request_id: self.request_id.clone(),
+            content_hash_high,
+            content_hash_low,
             actor: actor_to_wire(self.actor.as_ref()),
         }
     }
@@ -61,6 +68,7 @@ impl Wire for UpdateDestination {
             spec: required(message.spec, "destination spec")?,
             version: message.version,
             request_id: message.request_id,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
             actor: actor(message.actor),
         })
     }
@@ -70,6 +78,7 @@ impl Wire for UpdateRoute {
     type Message = proto::UpdateRoute;
 
     fn to_wire(&self) -> proto::UpdateRoute {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
         proto::UpdateRoute {
             tenant: self.tenant.to_string(),
             id: self.id.to_string(),
@@ -77,6 +86,8 @@ impl Wire for UpdateRoute {
             destination: self.destination.to_string(),
             version: self.version,
             request_id: self.request_id.clone(),
+            content_hash_high,
+            content_hash_low,
             actor: actor_to_wire(self.actor.as_ref()),
         }
     }
@@ -89,6 +100,7 @@ impl Wire for UpdateRoute {
             destination: parsed(&message.destination, "destination id")?,
             version: message.version,
             request_id: message.request_id,
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
             actor: actor(message.actor),
         })
     }
@@ -241,7 +253,6 @@ impl Wire for PreviousCredential {
         proto::PreviousCredential {
             credential: self.credential.clone(),
             until: self.until.0,
-            request_id: self.request_id.clone(),
         }
     }
 
@@ -249,7 +260,6 @@ impl Wire for PreviousCredential {
         Ok(Self {
             credential: message.credential,
             until: Timestamp(message.until),
-            request_id: message.request_id,
         })
     }
 }

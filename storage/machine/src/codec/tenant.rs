@@ -10,7 +10,7 @@ use pushrail_model::time::{Span, Timestamp};
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, parsed};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, halves, parsed, whole};
 
 impl Wire for Tenant {
     type Message = proto::Tenant;
@@ -23,14 +23,13 @@ impl Wire for Tenant {
             routing_revision: self.routing_revision.0,
             version: self.version,
             created: self.created.0,
-            request_id: self.request_id.clone(),
             destinations: self.destinations,
             routes: self.routes,
             next_destination: self.next_destination,
             next_route: self.next_route,
             retention: said(&self.retention),
-            update_request_id: self.update_request_id.clone(),
             removed: self.removed.map(|at| at.0),
+            spent_version: self.spent_version,
         }
     }
 
@@ -42,13 +41,12 @@ impl Wire for Tenant {
             routing_revision: LogIndex(message.routing_revision),
             version: message.version,
             created: Timestamp(message.created),
-            request_id: message.request_id,
             destinations: message.destinations,
             routes: message.routes,
             next_destination: message.next_destination,
             next_route: message.next_route,
             retention: heard(message.retention),
-            update_request_id: message.update_request_id,
+            spent_version: message.spent_version,
             removed: message.removed.map(Timestamp),
         })
     }
@@ -88,8 +86,7 @@ impl Wire for Route {
             destination_id: self.destination_id.to_string(),
             version: self.version,
             created: self.created.0,
-            request_id: self.request_id.clone(),
-            update_request_id: self.update_request_id.clone(),
+            first: self.first.0,
         }
     }
 
@@ -102,8 +99,7 @@ impl Wire for Route {
             destination_id: parsed(&message.destination_id, "destination id")?,
             version: message.version,
             created: Timestamp(message.created),
-            request_id: message.request_id,
-            update_request_id: message.update_request_id,
+            first: RouteNo(message.first),
         })
     }
 }
@@ -112,10 +108,13 @@ impl Wire for Replay {
     type Message = proto::Replay;
 
     fn to_wire(&self) -> proto::Replay {
+        let (content_hash_high, content_hash_low) = halves(self.content_hash);
         proto::Replay {
             request_id: self.request_id.clone(),
             started: self.started.0,
             answers: all_to_wire(&self.answers),
+            content_hash_high,
+            content_hash_low,
         }
     }
 
@@ -123,6 +122,7 @@ impl Wire for Replay {
         Ok(Self {
             request_id: message.request_id,
             started: Timestamp(message.started),
+            content_hash: whole(message.content_hash_high, message.content_hash_low),
             answers: all_from_wire(message.answers)?,
         })
     }

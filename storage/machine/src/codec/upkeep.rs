@@ -9,10 +9,10 @@ use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{
-    Wire, all_from_wire, all_to_wire, invalid, narrowed, partition, present, required, wire_enum,
+    Wire, all_from_wire, all_to_wire, invalid, partition, present, required, wire_enum,
 };
 
-wire_enum!(Bucketed, Bucketed, "bucketed rows", { Attempts, IdempotencyKeys });
+wire_enum!(Bucketed, Bucketed, "bucketed rows", { Attempts, IdempotencyKeys, Requests });
 
 impl Wire for DropBuckets {
     type Message = proto::DropBuckets;
@@ -136,10 +136,6 @@ impl Wire for RequestRow {
             left: Some(match &self.left {
                 Left::Replay(request_id) => Kind::Replay(request_id.clone()),
                 Left::Job(job) => Kind::Job(job.0),
-                Left::Tombstone { sort, id } => Kind::Tombstone(proto::TombstoneRef {
-                    sort: (*sort).into(),
-                    id: id.clone(),
-                }),
             }),
         }
     }
@@ -151,10 +147,6 @@ impl Wire for RequestRow {
             left: match present(message.left, "what is left")? {
                 Kind::Replay(request_id) => Left::Replay(request_id),
                 Kind::Job(job) => Left::Job(JobNo(job)),
-                Kind::Tombstone(tombstone) => Left::Tombstone {
-                    sort: narrowed(tombstone.sort, "sort")?,
-                    id: tombstone.id,
-                },
             },
         })
     }

@@ -8,9 +8,10 @@ use pushrail_model::shard::Partition;
 use crate::invariants::{Check, Lanes, all, keys_of, marks};
 use crate::keys::{
     ChangeByTimeKey, ChangeKey, DestinationCountsKey, DestinationKey, DestinationNameKey, FormerRouteKey,
-    RemovalKey, RouteKey, TenantKey, TenantNameKey, TombstoneKey,
+    RemovalKey, RequestExpiryKey, RequestKey, RouteKey, TenantKey, TenantNameKey,
 };
 use crate::store::{Read, StoreError};
+use crate::tables::cluster::{clock, next_tenant};
 use crate::tables::names::DestinationPlace;
 
 /// Names lead to what bears them; tenants count what they have. Gives each destination's shard.
@@ -141,11 +142,106 @@ pub(super) fn rest(check: &mut Check, read: &dyn Read) -> Result<(), StoreError>
             format!("{key:?} is a present route too")
         });
     }
-    // Read back, so that each has a form that is known.
-    all::<TombstoneKey>(read)?;
+    versions(check, read)?;
+    requests(check, read)?;
 
     let changes = keys_of(&all::<ChangeKey>(read)?);
     let wanted = changes.iter().map(ChangeKey::by_time).collect();
     check.same("changes by time", &wanted, &marks::<ChangeByTimeKey>(read)?);
     Ok(())
+}
+
+/// What has gone was spent: nothing that is made from now on begins at a version that its name has had.
+fn versions(check: &mut Check, read: &dyn Read) -> Result<(), StoreError> {
+    let mut spent = BTreeMap::new();
+    for (key, tenant) in all::<TenantKey>(read)? {
+        let next = next_tenant(read, key.partition)?;
+        check.expect(key.tenant < next.number, || {
+            format!("{key:?} has a number that is given again")
+        });
+        let highest = tenant.version.max(tenant.spent_version);
+        check.expect(tenant.removed.is_none() || highest <= next.spent_version, || {
+            format!("{key:?} went with versions up to {highest}, and {next:?}")
+        });
+        spent.insert((key.partition, key.tenant), tenant.spent_version);
+    }
+    let spent_of = |of| spent.get(&of).copied().unwrap_or_default();
+    for (key, destination) in all::<DestinationKey>(read)? {
+        let fits = destination.credential_version <= destination.version
+            && (!destination.is_removed() || destination.version <= spent_of((key.partition, key.tenant)));
+        check.expect(fits, || {
+            format!(
+                "{key:?} is at version {}, its credential at {}",
+                destination.version, destination.credential_version
+            )
+        });
+    }
+    for (key, route) in all::<RouteKey>(read)? {
+        check.expect(route.first <= route.number, || {
+            format!(
+                "{key:?} was {} before it was made as {}",
+                route.number, route.first
+            )
+        });
+    }
+    Ok(())
+}
+
+/// Each request that is known has its expiry.
+fn requests(check: &mut Check, read: &dyn Read) -> Result<(), StoreError> {
+    let now = clock(read)?;
+    let known = all::<RequestKey>(read)?;
+    for (key, request) in &known {
+        let fits = !key.id.is_empty() && request.at <= now && request.led.version > 0;
+        check.expect(fits, || format!("{key:?} cannot have led to {request:?}"));
+    }
+    let wanted = known.iter().map(|(key, row)| key.expiry(row.at)).collect();
+    check.same("requests' expiry", &wanted, &marks::<RequestExpiryKey>(read)?);
+    Ok(())
+}
+
+/// Under a name versions only rise, whoever bears it.
+pub(super) fn step(check: &mut Check, before: &dyn Read, after: &dyn Read) -> Result<(), StoreError> {
+    let (then, now) = (named(before)?, named(after)?);
+    for (name, (was, old)) in then {
+        let Some((is, new)) = now.get(&name) else {
+            continue;
+        };
+        let rises = if was == *is { *new >= old } else { *new > old };
+        check.expect(rises, || {
+            format!("{name:?} went from {was:?} at version {old} to {is:?} at version {new}")
+        });
+    }
+    Ok(())
+}
+
+/// Tenant, sort and name.
+type Name = (String, &'static str, String);
+/// The numbers of tenant and object, and its version.
+type Life = ((u32, u32), u64);
+
+/// What bears each name, and at which version.
+fn named(read: &dyn Read) -> Result<BTreeMap<Name, Life>, StoreError> {
+    let mut found = BTreeMap::new();
+    let mut tenants = BTreeMap::new();
+    for (key, tenant) in all::<TenantKey>(read)? {
+        tenants.insert((key.partition, key.tenant), tenant.id.to_string());
+        if tenant.removed.is_none() {
+            let name = (tenant.id.to_string(), "tenant", String::new());
+            found.insert(name, ((key.tenant.0, 0), tenant.version));
+        }
+    }
+    let name_of = |of| tenants.get(&of).cloned().unwrap_or_default();
+    for (key, destination) in all::<DestinationKey>(read)? {
+        if !destination.is_removed() {
+            let tenant = name_of((key.partition, key.tenant));
+            let name = (tenant, "destination", destination.id.to_string());
+            found.insert(name, ((key.tenant.0, key.destination.0), destination.version));
+        }
+    }
+    for (key, route) in all::<RouteKey>(read)? {
+        let name = (name_of((key.partition, key.tenant)), "route", key.id.to_string());
+        found.insert(name, ((key.tenant.0, route.first.0), route.version));
+    }
+    Ok(found)
 }

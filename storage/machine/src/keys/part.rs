@@ -119,9 +119,9 @@ name_parts!(TenantId, DestinationId, RouteId, String);
 
 /// A name in the middle of a key: a byte that no name holds ends it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ended(pub(crate) TenantId);
+pub(crate) struct Ended<T>(pub(crate) T);
 
-impl Part for Ended {
+impl<T: Part> Part for Ended<T> {
     fn write(&self, key: &mut Vec<u8>) {
         self.0.write(key);
         key.push(0);

@@ -87,3 +87,22 @@ fn a_partition_or_shard_beyond_the_last_is_no_key() {
     assert_eq!(TenantKey::decode(&[0, 64, 0, 0, 0, 1]), None);
     assert_eq!(ClockKey::decode(&[2]), None, "another row of the same table");
 }
+
+#[test]
+fn a_request_comes_back_from_its_key_whatever_its_id_is_made_of() {
+    for id in ["r1", "", "a\0b", "zwölf/7"] {
+        let key = RequestKey {
+            partition: Partition::new(33).unwrap(),
+            tenant: Ended("acme".parse().unwrap()),
+            sort: 2,
+            object: Ended("hook".to_owned()),
+            act: 6,
+            id: id.to_owned(),
+        };
+        let expiry = key.expiry(Timestamp(0));
+
+        assert_eq!(RequestKey::decode(&key.encode()), Some(key.clone()));
+        assert_eq!(RequestExpiryKey::decode(&expiry.encode()), Some(expiry.clone()));
+        assert_eq!(expiry.request(), key);
+    }
+}

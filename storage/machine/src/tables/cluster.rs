@@ -1,6 +1,7 @@
 //! The cluster's own rows: the state's clock, its identity, the numbers that tenants get.
 
 use pushrail_model::ids::TenantNo;
+use pushrail_model::shard::Partition;
 use pushrail_model::time::Timestamp;
 
 use crate::keys::{ClockKey, ClusterKey, NextTenantKey};
@@ -22,9 +23,15 @@ pub struct ClusterRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clock(pub(crate) Timestamp);
 
-/// The number that a partition's next tenant gets.
+/// What a partition's next tenant gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NextTenant(pub(crate) TenantNo);
+pub(crate) struct NextTenant {
+    /// Its number.
+    pub(crate) number: TenantNo,
+    /// The highest version that a removed tenant of the partition has had, or anything that was removed from one: the
+    /// next one begins above.
+    pub(crate) spent_version: u64,
+}
 
 impl Row for ClockKey {
     type Value = Clock;
@@ -36,6 +43,15 @@ impl Row for ClusterKey {
 
 impl Row for NextTenantKey {
     type Value = NextTenant;
+}
+
+/// What the next tenant of `partition` gets.
+pub(crate) fn next_tenant(read: &dyn Read, partition: Partition) -> Result<NextTenant, StoreError> {
+    let next = get(read, &NextTenantKey { partition })?;
+    Ok(next.unwrap_or(NextTenant {
+        number: TenantNo(1),
+        spent_version: 0,
+    }))
 }
 
 /// The state's time; zero before the first entry.

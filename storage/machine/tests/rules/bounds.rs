@@ -58,6 +58,7 @@ fn replay(world: &mut World, deliveries: Vec<DeliveryKey>, request_id: String) -
         tenant: "acme".parse().unwrap(),
         request_id,
         deliveries,
+        content_hash: 0,
         actor: None,
         by_destination: false,
     }))

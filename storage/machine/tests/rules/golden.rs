@@ -23,7 +23,9 @@ use pushrail_machine::memory::MemoryStore;
 use pushrail_machine::store::{Change, Changes, KeyRange, Read, Table};
 use pushrail_machine::{Answers, invariants, query};
 use pushrail_model::command::{Batch, Command, ReleaseShards};
-use pushrail_model::ids::{BatchNumber, BootId, Epoch, EventId, EventSeq, JobNo, LogIndex, NodeId, TenantNo};
+use pushrail_model::ids::{
+    BatchNumber, BootId, Epoch, EventId, EventSeq, JobNo, LogIndex, NodeId, RouteNo, TenantNo,
+};
 use pushrail_model::job::JobState;
 use pushrail_model::payload::Encoding;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
@@ -229,7 +231,10 @@ fn every_answer_is_written_as_it_was() {
             version: 2,
             shard: ShardId::new(532).unwrap(),
         },
-        Response::Route { version: 1 },
+        Response::Route {
+            number: RouteNo(0),
+            version: 1,
+        },
         Response::Replay(vec![
             ReplayAnswer::Started,
             ReplayAnswer::NotDead,

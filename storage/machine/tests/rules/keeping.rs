@@ -228,6 +228,7 @@ fn a_letter_that_died_anew_is_another_one() {
         tenant: "acme".parse().unwrap(),
         request_id: String::new(),
         deliveries: keys.clone(),
+        content_hash: 0,
         actor: None,
         by_destination: false,
     }));

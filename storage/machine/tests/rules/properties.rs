@@ -16,14 +16,15 @@ use pushrail_machine::query;
 use pushrail_machine::store::{Changes, KeyRange, Read, Table};
 use pushrail_machine::txn::Txn;
 use pushrail_machine::{Applied, BatchAnswer, apply};
-use pushrail_model::command::Entry;
+use pushrail_model::command::{Command, Entry};
 use pushrail_model::delivery::{DeliveryKey, DeliveryState};
 use pushrail_model::ids::{EventId, NodeId, TenantNo};
-use pushrail_model::response::{EventAnswer, Response};
-use pushrail_model::time::Span;
+use pushrail_model::response::{EventAnswer, Rejection, Response};
+use pushrail_model::time::{Span, Timestamp};
 use pushrail_rocks::{RocksOptions, RocksStore};
 
 use crate::properties::chance::{Op, play};
+use crate::samples;
 use crate::upkeep::keep_house;
 use crate::world::World;
 
@@ -148,7 +149,14 @@ proptest! {
 
         prop_assert_eq!(&scheduled(&world), &owed);
         prop_assert_eq!(deliveries(&world).len(), deliveries_of_events_of(&world, &owed));
-        for table in [Table::Attempts, Table::AttemptsByTenant, Table::DeadLetters, Table::Idempotency] {
+        for table in [
+            Table::Attempts,
+            Table::AttemptsByTenant,
+            Table::DeadLetters,
+            Table::Idempotency,
+            Table::Requests,
+            Table::RequestExpiry,
+        ] {
             let mut rows = 0;
             world.store.scan(table, KeyRange::prefix(&[]), &mut |_, _| {
                 rows += 1;
@@ -157,6 +165,74 @@ proptest! {
             prop_assert_eq!(rows, 0, "{:?}", table);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 48, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn a_repeat_within_a_day_is_answered_as_then_and_changes_nothing(ops in ops(160)) {
+        let (mut world, applied) = play(&ops);
+        let granted = granted(&world, &applied);
+        world.door = NodeId(9);
+        world.time = world.clock();
+        let before = rows(&world);
+
+        for (command, first) in granted {
+            let again = world.run(command.clone());
+
+            let gone = matches!(again, Response::Rejected(Rejection::RemovedSince { .. }));
+            prop_assert!(gone || again == first, "{:?}: {:?}, then {:?}", command, first, again);
+            prop_assert_eq!(&rows(&world), &before, "{:?}", command);
+        }
+    }
+}
+
+/// Requests on settings that were carried out within the last day, each with its answer. How long one is known is
+/// counted from there, and not from its repeats.
+fn granted(world: &World, applied: &[Applied]) -> Vec<(Command, Response)> {
+    let mut found = Vec::new();
+    let mut first_times = BTreeMap::new();
+    let mut clock = Timestamp::ZERO;
+    for (entry, applied) in world.entries.iter().zip(applied) {
+        clock = clock.max(entry.time);
+        for (batch, answer) in entry.batches.iter().zip(&applied.answers) {
+            let BatchAnswer::Answered(answers) = answer else {
+                continue;
+            };
+            // A door's repeat is answered from the door's row, however long ago that was.
+            if answers.index != entry.index {
+                continue;
+            }
+            for (command, response) in batch.commands.iter().zip(&answers.responses) {
+                let request = samples::request(command);
+                let Some(request) = request.filter(|_| !matches!(response, Response::Rejected(_))) else {
+                    continue;
+                };
+                let since = *first_times.entry(request).or_insert(clock);
+                if world.clock().since(since) < Span::DAY {
+                    found.push((command.clone(), response.clone()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// All rows, but the clock and what belongs to doors.
+fn rows(world: &World) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+    let mut found = Vec::new();
+    for table in Table::ALL {
+        let of_doors = [Table::Doors, Table::DoorHeads].contains(&table);
+        let mut row = |key: &[u8], value: &[u8]| {
+            if !of_doors && (table != Table::Meta || key.len() > 1) {
+                found.push((table, key.to_vec(), value.to_vec()));
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        world.store.scan(table, KeyRange::prefix(&[]), &mut row).unwrap();
+    }
+    found
 }
 
 /// All deliveries of all events that the world has ever accepted, as far as they are there.
@@ -235,6 +311,7 @@ fn chance_meets_every_answer() {
         "NotFound",
         "VersionMoved",
         "NotEmpty",
+        "RemovedSince",
         "advanced",
         "shards",
         "retired",

@@ -55,7 +55,7 @@ fn response(world: &World, response: &Response) -> String {
             version,
             shard,
         } => format!("destination {number}, version {version}, shard {shard}"),
-        Response::Route { version } => format!("route, version {version}"),
+        Response::Route { version, .. } => format!("route, version {version}"),
         Response::Replay(answers) => format!("replay {answers:?}").to_lowercase(),
         Response::Discards(answers) => format!("discard {answers:?}").to_lowercase(),
         Response::Job { number, state } => format!("{}: {state:?}", JobId(*number)).to_lowercase(),
@@ -330,7 +330,7 @@ fn requests(world: &World) -> String {
     let tables = [
         (Table::Replays, "replays"),
         (Table::Jobs, "jobs"),
-        (Table::Tombstones, "tombstones"),
+        (Table::Requests, "known"),
     ];
     counts(world, &tables)
 }

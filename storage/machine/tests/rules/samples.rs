@@ -8,7 +8,7 @@ use pushrail_model::attempt::Attempt;
 use pushrail_model::change::Actor;
 use pushrail_model::command::{
     AcceptEvents, AssignShards, Command, MoveKind, PutDestination, PutRoute, PutTenant, RecordAttempts,
-    ShardMove,
+    ShardMove, WantedState,
 };
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::DestinationSpec;
@@ -64,6 +64,70 @@ pub(crate) fn by(mut command: Command, name: &str) -> Command {
         door: NodeId(1),
     });
     command
+}
+
+/// What makes a request for a change of settings the one it is: what it does to which object, and its id.
+pub(crate) fn request(command: &Command) -> Option<String> {
+    let none = String::new;
+    let (act, tenant, object, id) = match command {
+        Command::PutTenant(put) => ("create", &put.id, none(), &put.request_id),
+        Command::PutDestination(put) => ("create", &put.tenant, format!("/{}", put.id), &put.request_id),
+        Command::PutRoute(put) => ("create", &put.tenant, format!(" {}", put.id), &put.request_id),
+        Command::SetDestinationState(set) => {
+            let act = match set.wanted {
+                WantedState::Active => "resume",
+                WantedState::Paused => "pause",
+            };
+            let object = format!("/{}", set.destination);
+            (act, &set.tenant, object, &set.request_id)
+        }
+        Command::UpdateTenant(update) => ("update", &update.id, none(), &update.request_id),
+        Command::UpdateDestination(update) => {
+            let object = format!("/{}", update.id);
+            ("update", &update.tenant, object, &update.request_id)
+        }
+        Command::UpdateRoute(update) => {
+            let object = format!(" {}", update.id);
+            ("update", &update.tenant, object, &update.request_id)
+        }
+        Command::RemoveTenant(remove) => ("remove", &remove.id, none(), &remove.request_id),
+        Command::RemoveDestination(remove) => {
+            let object = format!("/{}", remove.id);
+            ("remove", &remove.tenant, object, &remove.request_id)
+        }
+        Command::RemoveRoute(remove) => {
+            let object = format!(" {}", remove.id);
+            ("remove", &remove.tenant, object, &remove.request_id)
+        }
+        Command::RotateCredential(rotate) => {
+            let object = format!("/{}", rotate.id);
+            ("rotate", &rotate.tenant, object, &rotate.request_id)
+        }
+        Command::InitCluster(_)
+        | Command::AcceptEvents(_)
+        | Command::RecordAttempts(_)
+        | Command::StartReplay(_)
+        | Command::AssignShards(_)
+        | Command::ReleaseShards(_)
+        | Command::RewrapCredentials(_)
+        | Command::CancelDeliveries(_)
+        | Command::DropBuckets(_)
+        | Command::ExpireDeadLetters(_)
+        | Command::DropEvents(_)
+        | Command::DropCarried(_)
+        | Command::DropRequests(_)
+        | Command::DiscardDeadLetters(_)
+        | Command::StartJob(_)
+        | Command::AdvanceJob(_)
+        | Command::CancelJob(_)
+        | Command::CountCauses(_) => return None,
+    };
+    (!id.is_empty()).then(|| format!("{act} {tenant}{object} {id}"))
+}
+
+/// What a door makes of what a caller said, so that a repeat is known by it.
+pub(crate) fn said(parts: &[&str]) -> u128 {
+    xxh3_128(parts.join("\0").as_bytes())
 }
 
 pub(crate) fn tenant(id: &str, request_id: &str) -> Command {

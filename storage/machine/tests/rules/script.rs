@@ -212,6 +212,7 @@ impl Script {
                 tenant: words.plain(1).parse().unwrap(),
                 request_id: words.request().to_owned(),
                 deliveries: self.deliveries(&words.plain[2..]),
+                content_hash: samples::said(&words.plain[2..]),
                 actor: None,
                 by_destination: words.plain.contains(&"apart"),
             }),
@@ -261,13 +262,12 @@ impl Script {
             routing_revision: LogIndex(0),
             version: 1,
             created: self.world.time,
-            request_id: String::new(),
             destinations: 0,
             routes: 0,
             next_destination: 1,
             next_route: 1,
             retention: Retention::default(),
-            update_request_id: String::new(),
+            spent_version: 0,
             removed: None,
         });
         let body = words.named.get("body").copied().unwrap_or("{}");

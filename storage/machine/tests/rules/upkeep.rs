@@ -14,7 +14,7 @@ pub(crate) fn proposals(world: &World) -> Vec<Command> {
     let mut found = Vec::new();
     let letters = upkeep::letters::over(read, &keepers, now).unwrap();
     found.extend(letters.into_iter().map(Command::ExpireDeadLetters));
-    for rows in [Bucketed::IdempotencyKeys, Bucketed::Attempts] {
+    for rows in [Bucketed::IdempotencyKeys, Bucketed::Attempts, Bucketed::Requests] {
         let buckets = upkeep::buckets::over(read, rows, &keepers, now, 16).unwrap();
         found.extend(buckets.into_iter().map(Command::DropBuckets));
     }
@@ -35,14 +35,24 @@ pub(crate) fn proposals(world: &World) -> Vec<Command> {
 
 /// Proposes until nothing is over any more; gives each command with its answer.
 pub(crate) fn keep_house(world: &mut World) -> Vec<(Command, Response)> {
-    keep_house_by(world, None)
+    keep_house_of(world, None, |_| true)
 }
 
 /// The same, in somebody's name.
 pub(crate) fn keep_house_by(world: &mut World, by: Option<&str>) -> Vec<(Command, Response)> {
+    keep_house_of(world, by, |_| true)
+}
+
+/// The same with these commands only.
+pub(crate) fn keep_house_of(
+    world: &mut World,
+    by: Option<&str>,
+    wanted: impl Fn(&Command) -> bool,
+) -> Vec<(Command, Response)> {
     let mut done = Vec::new();
     loop {
-        let found = proposals(world);
+        let mut found = proposals(world);
+        found.retain(&wanted);
         if found.is_empty() {
             return done;
         }

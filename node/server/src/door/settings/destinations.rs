@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use pushrail_adapters::registry;
 use pushrail_machine::query::config;
+use pushrail_machine::query::requests::Act;
 use pushrail_machine::store::Read;
 use pushrail_model::change::Actor;
 use pushrail_model::command::{Command, PutDestination, SetDestinationState, WantedState};
@@ -13,6 +14,7 @@ use pushrail_model::limits;
 use pushrail_model::response::Response;
 use pushrail_model::retry::RetryPolicy;
 use pushrail_model::settings::{RemoveDestination, RotateCredential, UpdateDestination};
+use pushrail_model::tenant::Tenant;
 use pushrail_model::time::Span;
 use pushrail_model::token::Token;
 use pushrail_raft::replica::Proposed;
@@ -20,9 +22,10 @@ use pushrail_raft::view::Freshness;
 use tokio::time::Instant;
 
 use crate::door::Door;
-use crate::door::refusal::{Refusal, Sort, Wrong};
+use crate::door::refusal::{Refusal, Wrong};
 use crate::door::settings::checks::Checks;
-use crate::door::settings::{Removal, call_deadline, read_back};
+use crate::door::settings::present::{Change, Named};
+use crate::door::settings::{Removal, read_back};
 
 /// A destination to make; texts as the caller gave them.
 #[derive(Debug, Default)]
@@ -52,6 +55,8 @@ pub(crate) struct DestinationPatch {
     pub(crate) concurrency: Option<u32>,
     pub(crate) description: Option<String>,
     pub(crate) request_id: String,
+    /// Of what the caller said.
+    pub(crate) content_hash: u128,
     pub(crate) actor: Actor,
     /// What reading the patch has already found wrong.
     pub(crate) wrong: Vec<Wrong>,
@@ -82,7 +87,11 @@ pub(crate) struct Revealed {
 
 impl Door {
     /// Makes a destination.
-    pub(crate) async fn create_destination(&self, wish: DestinationWish) -> Result<Revealed, Refusal> {
+    pub(crate) async fn create_destination(
+        &self,
+        wish: DestinationWish,
+        deadline: Instant,
+    ) -> Result<Revealed, Refusal> {
         let mut checks = Checks::with(wish.wrong);
         let request_id = checks.request_id(wish.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &wish.tenant);
@@ -118,17 +127,11 @@ impl Door {
             request_id,
             actor: Some(wish.actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out_on_destination(command, deadline).await?;
-        let made = self.destination_at(proposed.token, deadline, &tenant, id).await?;
-        // A repeat that comes after a rotation must not bring the newer secret to light.
-        let revealed = match made.rotate_request_id.as_str() {
-            "" => self.open_credential(&tenant, &made)?,
-            _ => Bytes::new(),
-        };
+        let made = self.destination_at(&proposed, deadline, &tenant, id).await?;
         Ok(Revealed {
+            credential: self.revealed(&proposed, &tenant, &made)?,
             destination: made,
-            credential: revealed,
             token: proposed.token,
         })
     }
@@ -137,6 +140,7 @@ impl Door {
     pub(crate) async fn update_destination(
         &self,
         patch: DestinationPatch,
+        deadline: Instant,
     ) -> Result<(Destination, Token), Refusal> {
         let mut checks = Checks::with(patch.wrong);
         let request_id = checks.request_id(patch.request_id);
@@ -166,7 +170,13 @@ impl Door {
         }
         let (tenant, id) = checks.finish(tenant.zip(id))?;
 
-        let present = self.present_destination(&tenant, &id).await?;
+        let change = Change {
+            tenant: tenant.clone(),
+            object: Named::Destination(id.clone()),
+            act: Act::Update,
+            request_id,
+        };
+        let present = self.present_destination(&change, &id, deadline).await?;
         if let Some(settings) = &patch.settings {
             self.check_settings(&tenant, &present, settings)?;
         }
@@ -182,13 +192,13 @@ impl Door {
                 description: patch.description.unwrap_or(present.spec.description),
             },
             version: patch.version,
-            request_id,
+            request_id: change.request_id,
+            content_hash: patch.content_hash,
             actor: Some(patch.actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out_on_destination(command, deadline).await?;
         self.fence(&proposed, deadline).await?;
-        let stands = self.destination_at(proposed.token, deadline, &tenant, id).await?;
+        let stands = self.destination_at(&proposed, deadline, &tenant, id).await?;
         Ok((stands, proposed.token))
     }
 
@@ -201,6 +211,7 @@ impl Door {
         wanted: WantedState,
         request_id: String,
         actor: Actor,
+        deadline: Instant,
     ) -> Result<(Destination, Token), Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(request_id);
@@ -214,17 +225,20 @@ impl Door {
             request_id,
             actor: Some(actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out_on_destination(command, deadline).await?;
         if wanted == WantedState::Paused {
             self.fence(&proposed, deadline).await?;
         }
-        let stands = self.destination_at(proposed.token, deadline, &tenant, id).await?;
+        let stands = self.destination_at(&proposed, deadline, &tenant, id).await?;
         Ok((stands, proposed.token))
     }
 
     /// Removes a destination, with its routes. It is acknowledged only when no node starts an attempt any more.
-    pub(crate) async fn delete_destination(&self, removal: Removal) -> Result<Token, Refusal> {
+    pub(crate) async fn delete_destination(
+        &self,
+        removal: Removal,
+        deadline: Instant,
+    ) -> Result<Token, Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(removal.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &removal.tenant);
@@ -237,14 +251,17 @@ impl Door {
             request_id,
             actor: Some(removal.actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out_on_destination(command, deadline).await?;
         self.fence(&proposed, deadline).await?;
         Ok(proposed.token)
     }
 
     /// Gives a destination another credential. It is acknowledged only when every attempt that starts uses it.
-    pub(crate) async fn rotate_credential(&self, wish: RotationWish) -> Result<Revealed, Refusal> {
+    pub(crate) async fn rotate_credential(
+        &self,
+        wish: RotationWish,
+        deadline: Instant,
+    ) -> Result<Revealed, Refusal> {
         let mut checks = Checks::with(wish.wrong);
         let request_id = checks.request_id(wish.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &wish.tenant);
@@ -256,7 +273,13 @@ impl Door {
         }
         let (tenant, id) = checks.finish(tenant.zip(id))?;
 
-        let present = self.present_destination(&tenant, &id).await?;
+        let change = Change {
+            tenant: tenant.clone(),
+            object: Named::Destination(id.clone()),
+            act: Act::Rotate,
+            request_id,
+        };
+        let present = self.present_destination(&change, &id, deadline).await?;
         let mut checks = Checks::default();
         let plain = DestinationSpec {
             credential: checks
@@ -275,69 +298,16 @@ impl Door {
             credential: self.seal(&tenant, &id, &plain.credential)?,
             overlap,
             version: wish.version,
-            request_id: request_id.clone(),
+            request_id: change.request_id,
             actor: Some(wish.actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out_on_destination(command, deadline).await?;
         self.fence(&proposed, deadline).await?;
-        let stands = self.destination_at(proposed.token, deadline, &tenant, id).await?;
-        // Another rotation may have come in between; what it brought is its own caller's.
-        let revealed = match stands.rotate_request_id == request_id {
-            true => self.open_credential(&tenant, &stands)?,
-            false => Bytes::new(),
-        };
+        let stands = self.destination_at(&proposed, deadline, &tenant, id).await?;
         Ok(Revealed {
+            credential: self.revealed(&proposed, &tenant, &stands)?,
             destination: stands,
-            credential: revealed,
             token: proposed.token,
-        })
-    }
-
-    /// New settings, held against the credential that stands.
-    fn check_settings(
-        &self,
-        tenant: &TenantId,
-        present: &Destination,
-        settings: &str,
-    ) -> Result<(), Refusal> {
-        let spec = DestinationSpec {
-            settings: Bytes::copy_from_slice(settings.as_bytes()),
-            credential: self.open_credential(tenant, present)?,
-            ..present.spec.clone()
-        };
-        let mut checks = Checks::default();
-        checks.adapters(registry::open(&spec, &self.inner.net).map(|_| ()));
-        checks.finish(Some(()))
-    }
-
-    /// A destination as it can be sent to at this time of the state.
-    pub(in crate::door) fn unlock(
-        &self,
-        tenant: &TenantId,
-        destination: &Destination,
-    ) -> Result<(DestinationSpec, Vec<Bytes>), Refusal> {
-        let now = self.replica().lease().state_now();
-        let unlocked = self.inner.keyring.unlock(tenant, destination, now);
-        unlocked.map_err(|locked| Refusal::Locked {
-            why: locked.to_string(),
-        })
-    }
-
-    fn seal(&self, tenant: &TenantId, destination: &DestinationId, plain: &[u8]) -> Result<Bytes, Refusal> {
-        let sealed = self.inner.keyring.seal(tenant, destination, plain);
-        sealed.map_err(|locked| Refusal::Locked {
-            why: locked.to_string(),
-        })
-    }
-
-    fn open_credential(&self, tenant: &TenantId, destination: &Destination) -> Result<Bytes, Refusal> {
-        let opened = self
-            .inner
-            .keyring
-            .open(tenant, &destination.id, &destination.spec.credential);
-        opened.map_err(|locked| Refusal::Locked {
-            why: locked.to_string(),
         })
     }
 
@@ -355,36 +325,34 @@ impl Door {
 
     async fn present_destination(
         &self,
-        tenant: &TenantId,
+        change: &Change,
         id: &DestinationId,
+        deadline: Instant,
     ) -> Result<Destination, Refusal> {
-        let query = {
-            let id = id.clone();
-            move |view: &dyn Read, tenant: &_| config::destination(view, tenant, &id)
-        };
-        let present = self.ask_of(Freshness::Linearizable, tenant, query).await?.value;
-        present.ok_or_else(|| Refusal::NotFound {
-            sort: Sort::Destination,
-            id: id.to_string(),
-        })
+        let id = id.clone();
+        let query = move |view: &dyn Read, tenant: &Tenant| config::destination(view, tenant, &id);
+        self.present(change, deadline, query).await
     }
 
+    /// The destination that a change was made of, as it stands after it.
     async fn destination_at(
         &self,
-        token: Token,
+        proposed: &Proposed,
         deadline: Instant,
         tenant: &TenantId,
         id: DestinationId,
     ) -> Result<Destination, Refusal> {
-        let read = self
-            .ask_of_by(
-                Freshness::AtLeast(token),
-                deadline,
-                tenant,
-                move |view, tenant| config::destination(view, tenant, &id),
-            )
-            .await;
-        let stands = read.map_err(|refusal| read_back(refusal, "destination"))?.value;
+        let Response::Destination { number, .. } = proposed.response else {
+            return Err(Refusal::unexpected(&proposed.response));
+        };
+        let query = move |view: &dyn Read, tenant: &Tenant| config::destination(view, tenant, &id);
+        let read = self.ask_of_by(Freshness::AtLeast(proposed.token), deadline, tenant, query);
+        let read = read
+            .await
+            .map_err(|refusal| read_back(refusal, "destination"))?
+            .value;
+        // What bears the name by now may be another one.
+        let stands = read.filter(|destination| destination.number == number);
         stands.ok_or(Refusal::Removed { what: "destination" })
     }
 }

@@ -1,19 +1,24 @@
 //! Routes: made, changed, removed.
 
 use pushrail_machine::query::config;
+use pushrail_machine::query::requests::Act;
+use pushrail_machine::store::Read;
 use pushrail_model::change::Actor;
 use pushrail_model::command::{Command, PutRoute};
 use pushrail_model::ids::{DestinationId, RouteId, TenantId};
 use pushrail_model::response::Response;
 use pushrail_model::route::{Pattern, Route};
 use pushrail_model::settings::{RemoveRoute, UpdateRoute};
+use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 
 use crate::door::Door;
-use crate::door::refusal::{Refusal, Sort};
+use crate::door::refusal::Refusal;
 use crate::door::settings::checks::Checks;
-use crate::door::settings::{Removal, call_deadline, read_back};
+use crate::door::settings::present::{Change, Named};
+use crate::door::settings::{Removal, read_back};
 
 /// A route to make; texts as the caller gave them.
 #[derive(Debug, Default)]
@@ -35,12 +40,18 @@ pub(crate) struct RoutePatch {
     pub(crate) pattern: Option<String>,
     pub(crate) destination: Option<String>,
     pub(crate) request_id: String,
+    /// Of what the caller said.
+    pub(crate) content_hash: u128,
     pub(crate) actor: Actor,
 }
 
 impl Door {
     /// Makes a route.
-    pub(crate) async fn create_route(&self, wish: RouteWish) -> Result<(Route, Token), Refusal> {
+    pub(crate) async fn create_route(
+        &self,
+        wish: RouteWish,
+        deadline: Instant,
+    ) -> Result<(Route, Token), Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(wish.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &wish.tenant);
@@ -57,11 +68,15 @@ impl Door {
             request_id,
             actor: Some(wish.actor),
         });
-        self.route_after(command, &tenant, id).await
+        self.route_after(command, &tenant, id, deadline).await
     }
 
     /// Changes a route.
-    pub(crate) async fn update_route(&self, patch: RoutePatch) -> Result<(Route, Token), Refusal> {
+    pub(crate) async fn update_route(
+        &self,
+        patch: RoutePatch,
+        deadline: Instant,
+    ) -> Result<(Route, Token), Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(patch.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &patch.tenant);
@@ -75,30 +90,32 @@ impl Door {
         if pattern.is_none() && destination.is_none() {
             return Err(Refusal::invalid("pattern", "nothing is to change: give what is"));
         }
-        let present = {
-            let id = id.clone();
-            let query =
-                move |view: &dyn pushrail_machine::store::Read, tenant: &_| config::route(view, tenant, &id);
-            self.ask_of(Freshness::Linearizable, &tenant, query).await?.value
+        let change = Change {
+            tenant: tenant.clone(),
+            object: Named::Route(id.clone()),
+            act: Act::Update,
+            request_id,
         };
-        let present = present.ok_or_else(|| Refusal::NotFound {
-            sort: Sort::Route,
-            id: id.to_string(),
-        })?;
+        let query = {
+            let id = id.clone();
+            move |view: &dyn Read, tenant: &Tenant| config::route(view, tenant, &id)
+        };
+        let present = self.present(&change, deadline, query).await?;
         let command = Command::UpdateRoute(UpdateRoute {
             tenant: tenant.clone(),
             id: id.clone(),
             pattern: pattern.unwrap_or(present.pattern),
             destination: destination.unwrap_or(present.destination_id),
             version: patch.version,
-            request_id,
+            request_id: change.request_id,
+            content_hash: patch.content_hash,
             actor: Some(patch.actor),
         });
-        self.route_after(command, &tenant, id).await
+        self.route_after(command, &tenant, id, deadline).await
     }
 
     /// Removes a route.
-    pub(crate) async fn delete_route(&self, removal: Removal) -> Result<Token, Refusal> {
+    pub(crate) async fn delete_route(&self, removal: Removal, deadline: Instant) -> Result<Token, Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(removal.request_id);
         let tenant: Option<TenantId> = checks.id("tenant", &removal.tenant);
@@ -111,7 +128,6 @@ impl Door {
             request_id,
             actor: Some(removal.actor),
         });
-        let deadline = call_deadline();
         let proposed = self.carry_out(command, deadline).await?;
         let Response::Route { .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
@@ -124,18 +140,17 @@ impl Door {
         command: Command,
         tenant: &TenantId,
         id: RouteId,
+        deadline: Instant,
     ) -> Result<(Route, Token), Refusal> {
-        let deadline = call_deadline();
         let proposed = self.carry_out(command, deadline).await?;
-        let Response::Route { .. } = proposed.response else {
+        let Response::Route { number, .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
-        let read = self
-            .ask_of(Freshness::AtLeast(proposed.token), tenant, move |view, tenant| {
-                config::route(view, tenant, &id)
-            })
-            .await;
-        let stands = read.map_err(|refusal| read_back(refusal, "route"))?.value;
+        let query = move |view: &dyn Read, tenant: &Tenant| config::route(view, tenant, &id);
+        let read = self.ask_of_by(Freshness::AtLeast(proposed.token), deadline, tenant, query);
+        let read = read.await.map_err(|refusal| read_back(refusal, "route"))?.value;
+        // What bears the name by now may be another one.
+        let stands = read.filter(|route| route.first == number);
         Ok((stands.ok_or(Refusal::Removed { what: "route" })?, proposed.token))
     }
 }

@@ -1,5 +1,6 @@
 //! Tenants: made, changed, removed.
 
+use pushrail_machine::query::requests::Act;
 use pushrail_model::change::Actor;
 use pushrail_model::command::{Command, PutTenant};
 use pushrail_model::ids::TenantId;
@@ -9,11 +10,13 @@ use pushrail_model::settings::{RemoveTenant, UpdateTenant};
 use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
 use pushrail_raft::view::Freshness;
+use tokio::time::Instant;
 
 use crate::door::Door;
 use crate::door::refusal::Refusal;
 use crate::door::settings::checks::Checks;
-use crate::door::settings::{Removal, call_deadline, read_back};
+use crate::door::settings::present::{Change, Named};
+use crate::door::settings::{Removal, read_back};
 
 /// A tenant to make; texts as the caller gave them.
 #[derive(Debug, Default)]
@@ -35,12 +38,18 @@ pub(crate) struct TenantPatch {
     /// Whether what `retention` does not say goes back to its default.
     pub(crate) retention_reset: bool,
     pub(crate) request_id: String,
+    /// Of what the caller said.
+    pub(crate) content_hash: u128,
     pub(crate) actor: Actor,
 }
 
 impl Door {
     /// Makes a tenant.
-    pub(crate) async fn create_tenant(&self, wish: TenantWish) -> Result<(Tenant, Token), Refusal> {
+    pub(crate) async fn create_tenant(
+        &self,
+        wish: TenantWish,
+        deadline: Instant,
+    ) -> Result<(Tenant, Token), Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(wish.request_id);
         let id: Option<TenantId> = checks.id_or_made("tenant", &wish.tenant, &["tenant", &request_id]);
@@ -54,11 +63,15 @@ impl Door {
             request_id,
             actor: Some(wish.actor),
         });
-        self.tenant_after(command, &id).await
+        self.tenant_after(command, &id, deadline).await
     }
 
     /// Changes a tenant.
-    pub(crate) async fn update_tenant(&self, patch: TenantPatch) -> Result<(Tenant, Token), Refusal> {
+    pub(crate) async fn update_tenant(
+        &self,
+        patch: TenantPatch,
+        deadline: Instant,
+    ) -> Result<(Tenant, Token), Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(patch.request_id);
         let id: Option<TenantId> = checks.id("tenant", &patch.tenant);
@@ -72,10 +85,15 @@ impl Door {
         }
         checks.retention(&patch.retention);
         let id = checks.finish(id)?;
+        let change = Change {
+            tenant: id.clone(),
+            object: Named::Tenant,
+            act: Act::Update,
+            request_id,
+        };
         let present = self
-            .ask_of(Freshness::Linearizable, &id, |_, tenant| Ok(tenant.clone()))
-            .await?
-            .value;
+            .present(&change, deadline, |_, tenant| Ok(Some(tenant.clone())))
+            .await?;
         // What stands may have moved since: then the version has too, and nothing is changed.
         let stands = match patch.retention_reset {
             true => Retention::default(),
@@ -86,14 +104,15 @@ impl Door {
             description: patch.description.unwrap_or(present.description),
             retention: patch.retention.over(stands),
             version: patch.version,
-            request_id,
+            request_id: change.request_id,
+            content_hash: patch.content_hash,
             actor: Some(patch.actor),
         });
-        self.tenant_after(command, &id).await
+        self.tenant_after(command, &id, deadline).await
     }
 
     /// Removes a tenant that has neither destinations nor routes.
-    pub(crate) async fn delete_tenant(&self, removal: Removal) -> Result<Token, Refusal> {
+    pub(crate) async fn delete_tenant(&self, removal: Removal, deadline: Instant) -> Result<Token, Refusal> {
         let mut checks = Checks::default();
         let request_id = checks.request_id(removal.request_id);
         let id: Option<TenantId> = checks.id("tenant", &removal.tenant);
@@ -104,17 +123,21 @@ impl Door {
             request_id,
             actor: Some(removal.actor),
         });
-        let proposed = self.carry_out(command, call_deadline()).await?;
+        let proposed = self.carry_out(command, deadline).await?;
         let Response::Tenant { .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
         Ok(proposed.token)
     }
 
-    async fn tenant_after(&self, command: Command, id: &TenantId) -> Result<(Tenant, Token), Refusal> {
-        let deadline = call_deadline();
+    async fn tenant_after(
+        &self,
+        command: Command,
+        id: &TenantId,
+        deadline: Instant,
+    ) -> Result<(Tenant, Token), Refusal> {
         let proposed = self.carry_out(command, deadline).await?;
-        let Response::Tenant { .. } = proposed.response else {
+        let Response::Tenant { number, .. } = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };
         let read = self
@@ -122,9 +145,11 @@ impl Door {
                 Ok(tenant.clone())
             })
             .await;
-        Ok((
-            read.map_err(|refusal| read_back(refusal, "tenant"))?.value,
-            proposed.token,
-        ))
+        let stands = read.map_err(|refusal| read_back(refusal, "tenant"))?.value;
+        // What bears the name by now is another one.
+        if stands.number != number {
+            return Err(Refusal::Removed { what: "tenant" });
+        }
+        Ok((stands, proposed.token))
     }
 }

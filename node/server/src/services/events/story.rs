@@ -245,10 +245,7 @@ mod tests {
             held: Span::ZERO,
             version: 1,
             created: Timestamp::ZERO,
-            request_id: String::new(),
-            state_request_id: String::new(),
-            update_request_id: String::new(),
-            rotate_request_id: String::new(),
+            credential_version: 1,
             credential_revision: 0,
             previous: Vec::new(),
         }

@@ -1,4 +1,4 @@
-//! Buckets of time that are over: attempts by day, idempotency keys by hour.
+//! Buckets of time that are over: attempts by day, idempotency keys and requests by hour.
 
 use pushrail_model::command::{Bucketed, DropBuckets};
 use pushrail_model::ids::TenantNo;
@@ -7,9 +7,9 @@ use pushrail_model::shard::Partition;
 use pushrail_model::time::Timestamp;
 
 use crate::keeping;
-use crate::keys::{AttemptByTenantKey, KeptKeyExpiryKey, prefix};
+use crate::keys::{AttemptByTenantKey, KeptKeyExpiryKey, RequestExpiryKey, prefix};
 use crate::query::upkeep::Keeper;
-use crate::store::{KeyRange, Read, StoreError, Table};
+use crate::store::{KeyRange, Read, StoreError, Table, prefix_end};
 use crate::tables;
 
 /// The buckets of `rows` that are over for any of `keepers`, the oldest first: one command for each bucket and
@@ -21,6 +21,9 @@ pub fn over(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<DropBuckets>, StoreError> {
+    if rows == Bucketed::Requests {
+        return requests_over(read, now, limit);
+    }
     let mut found = Vec::new();
     let shortest = keepers
         .iter()
@@ -53,6 +56,36 @@ pub fn over(
             }
         }
         next = first_bucket(read, rows, bucket + 1)?;
+    }
+    Ok(found)
+}
+
+/// Requests are remembered for all tenants alike, those too that are gone: one command for each bucket and partition.
+fn requests_over(read: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<DropBuckets>, StoreError> {
+    let rows = Bucketed::Requests;
+    let mut found: Vec<DropBuckets> = Vec::new();
+    let Some(last) = keeping::last_bucket(rows, limits::REQUEST_WINDOW, now) else {
+        return Ok(found);
+    };
+    let mut start = Some(Vec::new());
+    while let Some(from) = start.take().filter(|_| found.len() < limit) {
+        let range = KeyRange {
+            start: from,
+            ..KeyRange::prefix(&[])
+        };
+        tables::scan_keys(read, range, |key: RequestExpiryKey| {
+            if key.hour <= last {
+                found.push(DropBuckets {
+                    partition: key.partition,
+                    rows,
+                    bucket: key.hour,
+                    tenants: Vec::new(),
+                });
+                // Over all else of it, to the next one that has some.
+                start = prefix_end(&prefix(&[&key.hour, &key.partition]));
+            }
+            Ok(tables::more(false))
+        })?;
     }
     Ok(found)
 }
@@ -104,6 +137,7 @@ fn first(read: &dyn Read, rows: Bucketed, range: KeyRange) -> Result<Option<(u32
         // The order without values: nothing but keys is read.
         Bucketed::Attempts => Table::AttemptsByTenant,
         Bucketed::IdempotencyKeys => Table::IdempotencyExpiry,
+        Bucketed::Requests => Table::RequestExpiry,
     };
     let mut found = None;
     read.scan(table, range, &mut |key, _| {
@@ -116,6 +150,8 @@ fn first(read: &dyn Read, rows: Bucketed, range: KeyRange) -> Result<Option<(u32
                 let key: KeptKeyExpiryKey = tables::key_of(key)?;
                 (key.hour, (key.partition, key.tenant))
             }
+            // Of no tenant that could be asked: see `requests_over`.
+            Bucketed::Requests => return Ok(tables::more(false)),
         });
         Ok(tables::more(false))
     })?;

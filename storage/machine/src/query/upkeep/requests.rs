@@ -8,7 +8,7 @@ use pushrail_model::time::Timestamp;
 
 use crate::jobs;
 use crate::keeping;
-use crate::keys::{JobKey, ReplayKey, TombstoneKey};
+use crate::keys::{JobKey, ReplayKey};
 use crate::query::page::behind;
 use crate::store::{KeyRange, Read, StoreError};
 use crate::tables::{self, Row};
@@ -40,7 +40,7 @@ pub fn look(read: &dyn Read, place: &Place, limit: usize, now: Timestamp) -> Res
             };
             Ok(over(replay.started).then_some((key.partition, row)))
         }),
-        1 => piece::<JobKey>(read, place, limit, |key, job| {
+        _ => piece::<JobKey>(read, place, limit, |key, job| {
             let ended = job.ended.filter(|_| job.state != JobState::Running);
             if !ended.is_some_and(over) || jobs::is_newest(read, key)? {
                 return Ok(None);
@@ -51,23 +51,13 @@ pub fn look(read: &dyn Read, place: &Place, limit: usize, now: Timestamp) -> Res
             };
             Ok(Some((key.partition, row)))
         }),
-        _ => piece::<TombstoneKey>(read, place, limit, |key, tombstone| {
-            let row = RequestRow {
-                tenant: key.tenant,
-                left: Left::Tombstone {
-                    sort: key.sort,
-                    id: key.id.clone(),
-                },
-            };
-            Ok(over(tombstone.at).then_some((key.partition, row)))
-        }),
     }?;
     let next = match piece.next {
         Some(after) => Some(Place {
             table: place.table,
             after: Some(after),
         }),
-        None => (place.table < 2).then_some(Place {
+        None => (place.table < 1).then_some(Place {
             table: place.table + 1,
             after: None,
         }),

@@ -132,6 +132,7 @@ fn fail_and_replay(world: &mut World) {
         tenant: "acme".parse().unwrap(),
         request_id: "again".to_owned(),
         deliveries: vec![dead, deliveries(world, 0)[0]],
+        content_hash: 0,
         actor: None,
         by_destination: false,
     }));

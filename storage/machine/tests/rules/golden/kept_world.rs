@@ -1,6 +1,6 @@
 //! A world after its upkeep: rows that tell of what has gone, and every command of upkeep among what led there.
 
-use pushrail_model::command::Command;
+use pushrail_model::command::{Bucketed, Command};
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::DestinationNo;
 use pushrail_model::outcome::{Cause, FailureClass};
@@ -9,7 +9,7 @@ use pushrail_model::time::Span;
 use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::samples;
-use crate::upkeep::keep_house;
+use crate::upkeep::keep_house_of;
 use crate::world::World;
 
 /// An expired delivery with its stripped event, one that is carried because it is still scheduled, and one that is gone.
@@ -46,6 +46,15 @@ pub(crate) fn kept_world() -> World {
     let last = publish(&mut world, 5);
     record(&mut world, last, Verdict::Bury(DeathReason::Permanent));
     world
+}
+
+/// All but requests, which are remembered since later: the places of all that follows stay as they were.
+fn keep_house(world: &mut World) {
+    keep_house_of(
+        world,
+        None,
+        |command| !matches!(command, Command::DropBuckets(drop) if drop.rows == Bucketed::Requests),
+    );
 }
 
 fn publish(world: &mut World, place: u64) -> DeliveryKey {

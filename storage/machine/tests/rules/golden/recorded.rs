@@ -21,6 +21,7 @@ pub(crate) fn recorded_world() -> World {
         tenant: acme.id,
         request_id: "again".to_owned(),
         deliveries: vec![key],
+        content_hash: 0,
         actor: None,
         by_destination: true,
     });

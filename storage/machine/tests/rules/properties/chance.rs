@@ -29,7 +29,7 @@ const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 const DESTINATIONS: [&str; 3] = ["hook", "bill", "lake"];
 const PATTERNS: [&str; 4] = ["**", "order.*", "*.paid", "user.made"];
 const TYPES: [&str; 3] = ["order.paid", "order.lost", "user.made"];
-const REQUESTS: [&str; 3] = ["r1", "r2", ""];
+const REQUESTS: [&str; 5] = ["r1", "r2", "r3", "r4", ""];
 
 /// One step of chance.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,8 @@ impl Game {
         match op.what % 56 {
             0..=9 => self.publish(op),
             10..=19 => self.attempt(op),
-            20 => self.again(op),
+            20 if op.d.is_multiple_of(2) => self.again(op),
+            20 => self.ask_again(op),
             21 | 22 => self.set_state(op),
             23 => self.replay(op),
             24..=26 => self.move_shard(op),
@@ -149,7 +150,8 @@ impl Game {
             34 | 35 => self.start_job(op),
             36..=39 => self.advance_job(op),
             40 => self.cancel_job(op),
-            41 | 42 => self.count_causes(op),
+            41 => self.count_causes(op),
+            42 => self.ask_again(op),
             43 => self.replay(op),
             _ => self.settings(op),
         }
@@ -271,6 +273,17 @@ impl Game {
         }
     }
 
+    /// A request for a change of settings, once more, whatever has happened since.
+    fn ask_again(&mut self, op: Op) {
+        let batches = self.world.entries.iter().flat_map(|entry| &entry.batches);
+        let commands = batches.flat_map(|batch| &batch.commands);
+        let requests: Vec<_> = commands
+            .filter(|command| samples::request(command).is_some())
+            .collect();
+        let back = usize::from(op.a) % requests.len();
+        self.gathered.push(requests[requests.len() - 1 - back].clone());
+    }
+
     fn set_state(&mut self, op: Op) {
         self.gathered
             .push(Command::SetDestinationState(SetDestinationState {
@@ -293,6 +306,7 @@ impl Game {
             tenant: of(&TENANTS, op.c).parse().unwrap(),
             request_id: [format!("p{}", op.d % 32), String::new()][usize::from(op.d % 2)].clone(),
             deliveries,
+            content_hash: u128::from(op.d % 64 / 32),
             actor: None,
             by_destination: op.d.is_multiple_of(3),
         };
@@ -438,6 +452,12 @@ impl Game {
                 rows: of(&[Bucketed::Attempts, Bucketed::IdempotencyKeys], op.b),
                 bucket: self.world.time.day() - u32::from(op.b % 4),
                 tenants: vec![key.tenant],
+            }));
+            commands.push(Command::DropBuckets(DropBuckets {
+                partition: key.partition,
+                rows: Bucketed::Requests,
+                bucket: self.world.time.hour() + u32::from(op.b % 26),
+                tenants: Vec::new(),
             }));
         }
         if op.d.is_multiple_of(2) {

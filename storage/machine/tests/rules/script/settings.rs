@@ -73,6 +73,7 @@ fn update(what: &str, words: &Words<'_>) -> Command {
             retention: words.retention(),
             version,
             request_id,
+            content_hash: said(words),
             actor: None,
         }),
         "destination" => {
@@ -89,6 +90,7 @@ fn update(what: &str, words: &Words<'_>) -> Command {
                 spec,
                 version,
                 request_id,
+                content_hash: said(words),
                 actor: None,
             })
         }
@@ -99,10 +101,19 @@ fn update(what: &str, words: &Words<'_>) -> Command {
             destination: words.named["to"].parse().unwrap(),
             version,
             request_id,
+            content_hash: said(words),
             actor: None,
         }),
         other => panic!("update {other}"),
     }
+}
+
+/// All but what a repeat may say otherwise.
+fn said(words: &Words<'_>) -> u128 {
+    let other = |name: &&str| !["version", "request", "by"].contains(name);
+    let said = words.named.iter().filter(|(name, _)| other(name));
+    let said: Vec<&str> = said.flat_map(|(name, value)| [*name, *value]).collect();
+    samples::said(&said)
 }
 
 fn remove(what: &str, words: &Words<'_>) -> Command {

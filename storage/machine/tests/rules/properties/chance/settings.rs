@@ -61,6 +61,7 @@ impl Game {
                     .map(|tenant| tenant.retention)
                     .unwrap_or_default(),
                 request_id: Self::request(op),
+                content_hash: u128::from(op.d % 4),
                 actor: None,
             }),
             1 => {
@@ -75,6 +76,7 @@ impl Game {
                     id: of(&DESTINATIONS, op.b).parse().unwrap(),
                     spec,
                     request_id: Self::request(op),
+                    content_hash: u128::from(op.d % 4),
                     actor: None,
                 })
             }
@@ -90,6 +92,7 @@ impl Game {
                     pattern: of(&PATTERNS, op.d).parse().unwrap(),
                     destination: of(&DESTINATIONS, op.d).parse().unwrap(),
                     request_id: Self::request(op),
+                    content_hash: u128::from(op.d % 4),
                     actor: None,
                 })
             }
