@@ -61,6 +61,8 @@ pub enum Fact {
     JobDone,
     /// A job was ended before.
     JobCancelled,
+    /// A destination was disabled by what its receiver said.
+    DestinationDisabled,
 }
 
 /// How an object stood, without its credential.

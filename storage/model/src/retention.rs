@@ -21,7 +21,7 @@ pub struct Retention {
 
 /// A retention outside its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {} is not within {} to {}", field, Said(*found), Said(*least), Said(*most))]
+#[error("{} is not within {} to {}", Said(*found), Said(*least), Said(*most))]
 pub struct RetentionOutOfBounds {
     /// Of what.
     pub field: &'static str,
@@ -96,11 +96,16 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(span) = self;
         match (span.0 % Span::DAY.0, span.0 % Span::HOUR.0) {
-            (0, _) => write!(f, "{} days", span.0 / Span::DAY.0),
-            (_, 0) => write!(f, "{} hours", span.0 / Span::HOUR.0),
+            (0, _) => counted(f, span.0 / Span::DAY.0, "day"),
+            (_, 0) => counted(f, span.0 / Span::HOUR.0, "hour"),
             _ => write!(f, "{span}"),
         }
     }
+}
+
+fn counted(f: &mut fmt::Formatter<'_>, count: u64, unit: &str) -> fmt::Result {
+    let plural = if count == 1 { "" } else { "s" };
+    write!(f, "{count} {unit}{plural}")
 }
 
 #[cfg(test)]
@@ -157,7 +162,7 @@ mod tests {
         assert_eq!(keys(below).out_of_bounds()[0].field, "idempotency_keys");
         assert_eq!(
             keys(above).out_of_bounds()[0].to_string(),
-            "idempotency_keys: 169 hours is not within 1 hours to 7 days"
+            "169 hours is not within 1 hour to 7 days"
         );
     }
 

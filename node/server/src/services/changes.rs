@@ -116,7 +116,8 @@ fn objects(change: &Change) -> (&str, &str) {
         | Fact::DeadLettersExpired
         | Fact::JobStarted
         | Fact::JobDone
-        | Fact::JobCancelled => (object, ""),
+        | Fact::JobCancelled
+        | Fact::DestinationDisabled => (object, ""),
         Fact::RouteCreated | Fact::RouteUpdated | Fact::RouteRemoved => ("", object),
     }
 }
@@ -142,6 +143,7 @@ fn fact(fact: Fact) -> ChangeFact {
         Fact::JobStarted => ChangeFact::JobStarted,
         Fact::JobDone => ChangeFact::JobDone,
         Fact::JobCancelled => ChangeFact::JobCancelled,
+        Fact::DestinationDisabled => ChangeFact::DestinationDisabled,
     }
 }
 

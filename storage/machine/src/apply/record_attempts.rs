@@ -2,6 +2,7 @@
 //! may come late, from an owner that was cut off or from the run before a replay: each is on record all the same.
 
 use pushrail_model::attempt::Attempt;
+use pushrail_model::change::{Actor, Deed, Fact};
 use pushrail_model::command::RecordAttempts;
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::DestinationState;
@@ -14,12 +15,16 @@ use pushrail_model::time::Timestamp;
 use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::attempts;
+use crate::changes;
 use crate::context::{Context, Lane};
 use crate::keys::{DestinationKey, Key};
 use crate::lifecycle;
 use crate::reject;
 use crate::store::StoreError;
-use crate::tables::{self, damaged};
+use crate::tables::{self, damaged, names};
+
+/// Who disables a destination, on record.
+const RECEIVER: &str = "receiver";
 
 pub(super) fn handle(
     context: &mut Context<'_, '_>,
@@ -170,10 +175,24 @@ fn disable_if_told(context: &mut Context<'_, '_>, attempt: &Attempt) -> Result<(
     let mut destination = tables::get(context.txn, &key)?.ok_or_else(|| missing(&key))?;
     match destination.state {
         DestinationState::Active | DestinationState::Paused => {
+            let before = changes::destination(&destination);
             destination.state = DestinationState::Disabled { why };
             destination.held_since = destination.held_since.or(Some(context.now));
             destination.version += 1;
             context.put_destination(key.partition, key.tenant, &destination);
+            let tenant = names::of_tenant(context.txn, key.partition, key.tenant)?;
+            let deed = Deed {
+                version: destination.version,
+                before,
+                after: changes::destination(&destination),
+                ..Deed::new(&tenant, destination.id.as_str(), Fact::DestinationDisabled)
+            };
+            let actor = Actor {
+                name: RECEIVER.to_owned(),
+                address: String::new(),
+                door: attempt.node,
+            };
+            changes::record(context, Some(&actor), "", deed);
         }
         DestinationState::Disabled { .. } | DestinationState::Removed { .. } => {}
     }

@@ -32,6 +32,7 @@ wire_enum!(Fact, ChangeFact, "fact", {
     JobStarted,
     JobDone,
     JobCancelled,
+    DestinationDisabled,
 });
 
 /// Who asked, where a command says so.

@@ -1,13 +1,16 @@
 //! Questions that come in pages, and those that an owner asks.
 
+use std::collections::BTreeMap;
+
 use pushrail_machine::query;
 use pushrail_machine::query::page::{Budget, Page};
 use pushrail_machine::store::Direction;
 use pushrail_model::attempt::AttemptRecord;
-use pushrail_model::command::QueueKey;
+use pushrail_model::command::{Command, QueueKey, StartJob};
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
 use pushrail_model::ids::{DeliveryId, EventSeq};
+use pushrail_model::job::JobKind;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
@@ -286,4 +289,56 @@ fn a_delivery_is_found_by_its_public_id_within_its_tenant_alone() {
     assert_eq!(found(2), None);
     let foreign = pushrail_model::ids::TenantNo(tenant.0 + 1);
     assert_eq!(query::event::event(&world.store, foreign, event).unwrap(), None);
+}
+
+#[test]
+fn jobs_are_told_in_turns_however_many_wait() {
+    let mut world = world();
+    for (tenant, event) in world.events.clone() {
+        let story = query::event::explain(&world.store, tenant, event)
+            .unwrap()
+            .unwrap();
+        for delivery in story.deliveries {
+            let dead = samples::failed(FailureClass::Permanent, Cause::Auth);
+            let verdict = Verdict::Bury(DeathReason::Permanent);
+            let attempt = samples::attempt(&world.store, delivery.key, world.time, dead, verdict);
+            world.run(samples::record(vec![attempt]));
+        }
+    }
+    let mut started = 0;
+    for tenant in ["acme", "globex"] {
+        for destination in ["hook", "bill"] {
+            let job = StartJob {
+                tenant: tenant.parse().unwrap(),
+                kind: JobKind::Replay,
+                destination: destination.parse().unwrap(),
+                cause: None,
+                former_actor: String::new(),
+                actor: None,
+                request_id: format!("{tenant}-{destination}"),
+            };
+            world.run(Command::StartJob(job));
+            started += 1;
+        }
+    }
+    let mut turns = Vec::new();
+    let mut last = None;
+    for _ in 0..started {
+        let next = query::jobs::running(&world.store, last, 3).unwrap();
+        assert_eq!(next.len(), 3);
+        turns.extend(
+            next.iter()
+                .map(|(partition, tenant, job)| (*partition, *tenant, job.number)),
+        );
+        last = turns.last().copied();
+    }
+
+    // Twelve places for four jobs: each had three turns.
+    let mut times = BTreeMap::new();
+    for turn in turns {
+        *times.entry(turn).or_insert(0) += 1;
+    }
+    assert_eq!(times.into_values().collect::<Vec<_>>(), [3, 3, 3, 3]);
+    let all = query::jobs::running(&world.store, last, 100).unwrap();
+    assert_eq!(all.len(), 4, "and none is told twice");
 }

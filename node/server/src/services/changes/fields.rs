@@ -51,7 +51,8 @@ pub(super) fn differences(change: &Change) -> Vec<FieldChange> {
         | Fact::DeadLettersExpired
         | Fact::JobStarted
         | Fact::JobDone
-        | Fact::JobCancelled => {}
+        | Fact::JobCancelled
+        | Fact::DestinationDisabled => {}
     }
     differ
 }
