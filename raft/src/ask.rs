@@ -221,6 +221,7 @@ fn question_to(node: NodeId, report: &MemberReport) -> proto::LeaseQuestion {
         oldest_due_age: Span::from_duration(report.work.oldest_due_age).0,
         shards: report.work.shards,
         leaving: report.leaving,
+        recorded: report.recorded,
     }
 }
 
@@ -238,6 +239,7 @@ pub(crate) fn question_from(question: &proto::LeaseQuestion) -> MemberReport {
             shards: question.shards,
         },
         leaving: question.leaving,
+        recorded: question.recorded,
     }
 }
 
@@ -263,6 +265,8 @@ pub(crate) fn status_to(status: ClusterStatus) -> proto::ClusterStatusResponse {
             lease_over: member.lease_over,
             matched: member.matched.map(|index| index.0),
             boot: report.boot.0,
+            leaving: report.leaving,
+            recorded: report.recorded,
         }
     });
     proto::ClusterStatusResponse {
@@ -291,7 +295,8 @@ fn status_from(status: proto::ClusterStatusResponse) -> ClusterStatus {
                 oldest_due_age: Span(member.oldest_due_age).as_duration(),
                 shards: member.shards,
             },
-            leaving: false,
+            leaving: member.leaving,
+            recorded: member.recorded,
         };
         MemberStatus {
             node: NodeId(node),
@@ -333,7 +338,8 @@ mod tests {
                 oldest_due_age: Duration::from_secs(2),
                 shards: 341,
             },
-            leaving: false,
+            leaving: true,
+            recorded: true,
         };
         let member = |node, report| MemberStatus {
             node: NodeId(node),

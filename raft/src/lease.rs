@@ -85,6 +85,8 @@ pub(crate) struct Reported {
     pub work: Work,
     /// This node is about to stop.
     pub leaving: bool,
+    /// And has nothing left to put on record.
+    pub recorded: bool,
 }
 
 /// Keeps what the leader granted.
@@ -173,6 +175,14 @@ impl LeaseKeeper {
         self.urgent.notify_one();
     }
 
+    pub(crate) fn recorded(&self) {
+        self.reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recorded = true;
+        self.urgent.notify_one();
+    }
+
     pub(crate) fn reported(&self) -> Reported {
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,6 +217,7 @@ pub(crate) async fn keep_asking(
             format: FORMAT,
             work: reported.work,
             leaving: reported.leaving,
+            recorded: reported.recorded,
         };
         // Order: the time is taken before the question leaves.
         let sent = clock.monotonic();

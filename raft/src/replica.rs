@@ -302,6 +302,11 @@ impl Replica {
         self.parts.lease.leave();
     }
 
+    /// This node is about to stop, and all that its attempts brought back is on record.
+    pub fn recorded(&self) {
+        self.parts.lease.recorded();
+    }
+
     /// Figures of the state's database, for metrics.
     pub fn store_properties(&self) -> Result<Properties, StoreError> {
         self.parts.state.properties()

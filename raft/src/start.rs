@@ -295,11 +295,14 @@ impl Parts {
     async fn hand_over(&self) {
         let raft = self.state.raft();
         let core = raft.metrics().borrow_watched().clone();
+        // Whoever is about to stop, too, is no heir; where all are, nobody leads any more.
+        let known = self.grants.members();
+        let leaves = |node: u64| known.get(&NodeId(node)).is_some_and(|known| known.report.leaving);
         let furthest = core
             .replication
             .unwrap_or_default()
             .into_iter()
-            .filter(|(node, _)| *node != self.node.0)
+            .filter(|(node, _)| *node != self.node.0 && !leaves(*node))
             .max_by_key(|(_, matched)| *matched);
         let Some((heir, _)) = furthest else { return };
         if raft.trigger().transfer_leader(heir).await.is_err() {

@@ -110,6 +110,8 @@ pub struct MemberReport {
     pub work: Work,
     /// It is about to stop: its shards are wanted elsewhere.
     pub leaving: bool,
+    /// And all that its attempts brought back is on record.
+    pub recorded: bool,
 }
 
 /// What the delivery loops of a node have before them.

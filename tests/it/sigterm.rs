@@ -169,3 +169,44 @@ async fn nodes_stopped_and_started_one_after_the_other_under_load_lose_and_repea
     assert_eq!(audit.delivered, acknowledged.len());
     assert_eq!(audit.duplicates, 0, "a planned stop needs no repeat");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_stopped_all_at_once_under_load_end_soon_and_repeat_nothing() {
+    let mut world = World::three().await;
+    for tenant in ["acme", "globex", "initech"] {
+        let answer = Behaviour::slow(Duration::from_millis(300));
+        world.webhook(tenant, "orders", answer).await;
+    }
+    let load = Load::start(
+        world.cluster.doors(),
+        World::plan("all at once", &world.endpoints, usize::MAX),
+    );
+    load.reaches(600, SOON).await;
+
+    let asked = Instant::now();
+    for node in world.cluster.ids() {
+        world.cluster.node(node).process().signal(Signal::Term);
+    }
+    for node in world.cluster.ids() {
+        let ended = world
+            .cluster
+            .node(node)
+            .process()
+            .end(Duration::from_secs(40))
+            .await;
+        assert_eq!(ended.unwrap().code(), Some(0), "node {node}");
+        world.cluster.kill(node);
+    }
+    let took = asked.elapsed();
+    for node in world.cluster.ids() {
+        world.cluster.restart(node);
+    }
+    world.cluster.ready().await;
+    let acknowledged = load.stop(SOON).await;
+
+    // All of it is far below the limit of 25 s: nobody waits in vain for a majority that has gone.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let audit = world.audit(&world.door(), &acknowledged).await;
+    audit.assert_clean();
+    assert_eq!(audit.duplicates, 0, "a planned stop needs no repeat");
+}

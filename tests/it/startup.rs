@@ -263,6 +263,13 @@ async fn a_cluster_is_not_formed_of_members_at_addresses_of_others() {
     for id in cluster.ids() {
         cluster.restart(id);
     }
+    eventually("all answer", SOON, || async {
+        for door in cluster.doors() {
+            door.status().await.map_err(|status| status.to_string())?;
+        }
+        Ok(())
+    })
+    .await;
     let right = cluster.members();
     let mut swapped = right.clone();
     let (second, third) = (right.members[1].clone(), right.members[2].clone());

@@ -135,7 +135,8 @@ impl Delivery {
 
     /// Delivers on until other nodes have taken over, then starts nothing more, lets attempts in flight end and what
     /// they brought back be recorded, all within `limit`. Where there are no `others`, it starts nothing from now on.
-    pub(crate) async fn stop(mut self, limit: Duration, others: Others) {
+    /// Once it is `apart` from the majority for good, nothing more is recorded.
+    pub(crate) async fn stop(mut self, limit: Duration, others: Others, apart: impl Future<Output = ()>) {
         let now = Instant::now();
         let until = now + limit;
         let rest_at = match others {
@@ -156,9 +157,13 @@ impl Delivery {
         self.cancel.cancel();
         drop(self.events);
         let left = until.saturating_duration_since(Instant::now());
-        match timeout(left, &mut self.recorder).await {
-            Ok(_) => info!("every attempt that came back is on record"),
-            Err(_) => {
+        let recorded = tokio::select! {
+            ended = timeout(left, &mut self.recorder) => ended.is_ok(),
+            () = apart => false,
+        };
+        match recorded {
+            true => info!("every attempt that came back is on record"),
+            false => {
                 warn!("attempts that came back could not be recorded, they will be made again");
                 self.recorder.abort();
             }

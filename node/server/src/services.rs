@@ -48,13 +48,19 @@ const REQUEST_BYTES_MAX: usize = limits::PUBLISH_BATCH_BYTES_MAX + 1024 * 1024;
 pub(crate) async fn router(door: &Door) -> (Routes, Health) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let this = Health::new(reporter).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(pushrail_api::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("both descriptor sets were made by our own build");
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pushrail_api::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = described().build_v1();
+    let reflection = reflection.expect("both descriptor sets were made by our own build");
+    // Tools of some years know this version alone.
+    let reflection_before = described().build_v1alpha();
+    let reflection_before = reflection_before.expect("the same as above");
     let routes = Routes::new(health)
         .add_service(reflection)
+        .add_service(reflection_before)
         .add_service(
             PublisherServer::new(publisher::Publisher::new(door))
                 .max_decoding_message_size(REQUEST_BYTES_MAX),

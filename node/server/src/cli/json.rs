@@ -61,6 +61,7 @@ pub(super) fn destination(destination: &v1::Destination) -> Value {
             "dead": counts.dead,
             "delivered": counts.delivered,
             "discarded": counts.discarded,
+            "expired": counts.expired,
         },
         "shard": destination.shard,
         "owner_node": destination.owner_node,
@@ -265,7 +266,11 @@ pub(super) fn receipt(receipt: &v1::Receipt) -> Value {
 
 /// How the cluster stands.
 pub(super) fn cluster(status: &v1::ClusterStatusResponse) -> Value {
-    let members: Vec<Value> = status.members.iter().map(member).collect();
+    let members = status
+        .members
+        .iter()
+        .map(|one| member(one, status.answering_node));
+    let members: Vec<Value> = members.collect();
     json!({
         "cluster": or_null(&status.cluster),
         "leader_node": status.leader_node,
@@ -283,8 +288,10 @@ pub(super) fn cluster(status: &v1::ClusterStatusResponse) -> Value {
     })
 }
 
-fn member(member: &v1::Member) -> Value {
+fn member(member: &v1::Member, answering_node: u64) -> Value {
     let addresses = member.addresses.clone().unwrap_or_default();
+    // Of a member that was never heard from, nothing is known; of itself, a node knows without asking.
+    let heard = member.last_seen.is_some() || addresses.node == answering_node;
     json!({
         "node": addresses.node,
         "peer": addresses.peer,
@@ -293,11 +300,11 @@ fn member(member: &v1::Member) -> Value {
         "leader": member.leader,
         "live": member.live,
         "last_seen": length(member.last_seen),
-        "applied_index": member.applied_index,
-        "lag_entries": member.lag_entries,
+        "applied_index": heard.then_some(member.applied_index),
+        "lag_entries": heard.then_some(member.lag_entries),
         "lease_remaining": length(member.lease_remaining),
         "shards_owned": member.shards_owned,
-        "queue_depth": member.queue_depth,
+        "queue_depth": member.last_seen.is_some().then_some(member.queue_depth),
         "oldest_due_age": length(member.oldest_due_age),
         "clock_ahead": length(member.clock_ahead),
     })

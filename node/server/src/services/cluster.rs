@@ -1,6 +1,7 @@
 //! `pushrail.v1.Cluster`: forms the cluster, and shows how it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use pushrail_api::v1::cluster_server;
 use pushrail_api::v1::{
@@ -159,7 +160,8 @@ fn members(asked: &[MemberAddresses], node: NodeId) -> Result<BTreeMap<NodeId, N
             ("http", &member.http),
         ] {
             if !is_address(address) {
-                wrong.push(Wrong::new(&field(name), "host:port"));
+                let why = format!("`{address}`; host:port, such as 10.0.0.1:7400");
+                wrong.push(Wrong::new(&field(name), why));
             } else if !seen.insert(address) {
                 wrong.push(Wrong::new(&field(name), format!("{address} stands there twice")));
             }
@@ -191,7 +193,19 @@ fn members(asked: &[MemberAddresses], node: NodeId) -> Result<BTreeMap<NodeId, N
 
 fn is_address(text: &str) -> bool {
     text.rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// A name or an address, an IPv6 one in brackets; no scheme, no path.
+fn is_host(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let known = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+            !text.is_empty() && text.chars().all(known)
+        }
+    }
 }
 
 fn name(cluster: u128) -> String {
@@ -299,10 +313,25 @@ mod tests {
         assert_eq!(fields(&[member(2, 20)]), ["members"]);
         assert_eq!(fields(&[member(1, 10), member(1, 20)]), ["members[1].node"]);
         assert_eq!(fields(&[member(1, 10), member(2, 12)]), ["members[1].peer"]);
-        let nowhere = MemberAddresses {
-            client: "localhost".to_owned(),
+        for wrong in [
+            "localhost",
+            "http://a:1",
+            "a b:1",
+            "::1:7400",
+            ":7400",
+            "a:0",
+            "[a]:1",
+        ] {
+            let nowhere = MemberAddresses {
+                client: wrong.to_owned(),
+                ..member(1, 10)
+            };
+            assert_eq!(fields(&[nowhere]), ["members[0].client"], "{wrong}");
+        }
+        let six = MemberAddresses {
+            client: "[::1]:7400".to_owned(),
             ..member(1, 10)
         };
-        assert_eq!(fields(&[nowhere]), ["members[0].client"]);
+        assert!(members(&[six], NodeId(1)).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pushrail_api::v1::NewEvent;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::cli::error::CliError;
 
@@ -20,13 +20,15 @@ pub(super) struct Numbered {
 /// One line of a batch file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct Line<'a> {
     #[serde(rename = "type")]
     event_type: String,
     tenant: Option<String>,
     content_type: Option<String>,
     idempotency_key: Option<String>,
-    data: Option<Value>,
+    // As it stands: numbers of any size, keys in any order.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
     text: Option<String>,
     base64: Option<String>,
 }
@@ -60,9 +62,9 @@ pub(super) fn read(
 }
 
 fn event(line: &str, tenant: Option<&str>, content_type: &str) -> Result<NewEvent, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| placed(&error))?;
+    let line: Line<'_> = serde_json::from_str(line).map_err(|error| placed(&error))?;
     let payload = match (line.data, line.text, line.base64) {
-        (Some(data), None, None) => data.to_string().into_bytes(),
+        (Some(data), None, None) => data.get().as_bytes().to_vec(),
         (None, Some(text), None) => text.into_bytes(),
         (None, None, Some(base64)) => STANDARD
             .decode(base64)
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_line_is_an_event_with_one_payload_a_key_and_its_number() {
-        let text = "{\"type\":\"a\",\"data\":{\"n\": 1}}\n\n{\"type\":\"b\",\"tenant\":\"globex\",\"text\":\"x\",\
+        let text = "{\"type\":\"a\",\"data\":{\"n\": 1.10, \"a\":12345678901234567890123}}\n\n{\"type\":\"b\",\"tenant\":\"globex\",\"text\":\"x\",\
                     \"content_type\":\"text/plain\",\"idempotency_key\":\"k\"}\n{\"type\":\"c\",\"base64\":\"AAE=\"}\n";
 
         let events = given(text).unwrap();
@@ -113,7 +115,7 @@ mod tests {
         let lines: Vec<usize> = events.iter().map(|one| one.line).collect();
         assert_eq!(lines, [1, 3, 4]);
         let events: Vec<NewEvent> = events.into_iter().map(|one| one.event).collect();
-        assert_eq!(events[0].payload, "{\"n\":1}");
+        assert_eq!(events[0].payload, "{\"n\": 1.10, \"a\":12345678901234567890123}");
         assert_eq!(events[0].tenant, "acme");
         assert_eq!(events[0].idempotency_key, "cli-1.1");
         assert_eq!(
