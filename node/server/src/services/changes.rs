@@ -147,6 +147,19 @@ fn fact(fact: Fact) -> ChangeFact {
     }
 }
 
+/// Whoever repeats a request that brought a credential is shown it again: its id is for its caller alone.
+fn shown_request(change: &Change) -> String {
+    let brought = matches!(
+        change.deed.fact,
+        Fact::DestinationCreated | Fact::CredentialRotated
+    );
+    if brought {
+        String::new()
+    } else {
+        change.request_id.clone()
+    }
+}
+
 fn message(id: ChangeId, change: &Change) -> v1::Change {
     let (destination, route) = objects(change);
     let deed = &change.deed;
@@ -167,6 +180,6 @@ fn message(id: ChangeId, change: &Change) -> v1::Change {
         deliveries_touched: deed.count,
         deliveries: deed.deliveries.iter().map(ToString::to_string).collect(),
         job: deed.job.map_or_else(String::new, |job| JobId(job).to_string()),
-        request_id: change.request_id.clone(),
+        request_id: shown_request(change),
     }
 }
