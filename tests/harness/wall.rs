@@ -46,7 +46,7 @@ impl WallClock {
 fn library() -> PathBuf {
     let known = fs::read_dir("/usr/lib").expect("list /usr/lib");
     known
-        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")))
+        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
         .find(|path| Path::is_file(path))
         .expect("the library libfaketime under /usr/lib/*/faketime; `tests/run` installs it")
 }

@@ -198,7 +198,11 @@ impl Config {
                     ("human", LogFormat::Human),
                 ]),
             ),
-            level: keys.take("log.level", "info,openraft=warn", units::log_level()),
+            level: keys.take(
+                "log.level",
+                "info,openraft=error,openraft::core::heartbeat=off",
+                units::log_level(),
+            ),
         };
         let publish = PublishConfig {
             payload_bytes_max: keys.take(
@@ -217,6 +221,7 @@ impl Config {
         let egress = EgressConfig {
             proxy: keys.take("egress.proxy", "", units::proxy()),
             proxy_credentials_file: keys.take("egress.proxy_credentials_file", "", units::path_or_empty()),
+            ca_file: keys.take("egress.ca_file", "", units::path_or_empty()),
         };
         let credentials = CredentialsConfig {
             keys_file: keys.take("credentials.keys_file", "", units::path_or_empty()),
@@ -305,7 +310,10 @@ impl Config {
                 "nothing where egress.proxy names no proxy",
             );
         }
-        if self.delivery.connect_timeout > self.delivery.attempt_timeout {
+        // Where the other one is none, a default that nobody meant stands for it.
+        if self.delivery.connect_timeout > self.delivery.attempt_timeout
+            && !keys.refused("delivery.attempt_timeout")
+        {
             keys.refuse("delivery.connect_timeout", "at most delivery.attempt_timeout");
         }
     }

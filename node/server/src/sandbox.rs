@@ -17,10 +17,11 @@ use pushrail_model::ids::NodeId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::problem::ConfigError;
+use crate::config::units;
 use crate::config::{Advertise, Config, LogConfig, LogFormat};
 use crate::sandbox::place::{NODES, NodePorts, Place, loopback};
 use crate::sandbox::receiver::Receiver;
-use crate::serve::{self, Running, ServeError, Surroundings, exit};
+use crate::serve::{self, Running, ServeError, Surroundings, exit, files};
 use crate::telemetry::{self, chain};
 
 /// What is still under way when all has stopped is given this long before its files are removed.
@@ -35,8 +36,8 @@ pub struct Flags {
     /// How to print where everything is
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
-    /// What the nodes say of themselves on stderr: a level, or parts such as info,openraft=warn
-    #[arg(long, value_name = "LEVEL", default_value = "error")]
+    /// What the nodes say of themselves on stderr: a level, or parts such as info,openraft=error
+    #[arg(long, value_name = "LEVEL", default_value = "error", value_parser = log_level)]
     log_level: String,
 }
 
@@ -48,6 +49,11 @@ enum Format {
     Table,
     /// One JSON object on one line.
     Json,
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    let rule = units::log_level();
+    (rule.parse)(text).ok_or_else(|| format!("allowed is {}", rule.allowed))
 }
 
 /// A sandbox could not be had.
@@ -103,6 +109,7 @@ pub fn main(flags: &Flags) -> ! {
         format: LogFormat::Auto,
         level: flags.log_level.clone(),
     });
+    files::raise_limit();
     match sandbox(flags) {
         Ok(()) => exit::end(exit::STOPPED),
         Err(error) => {

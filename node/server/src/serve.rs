@@ -5,25 +5,24 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pushrail_adapters::net::{Names, Net, NetConfig, NetError};
 use pushrail_raft::clock::{Clock, SystemClock};
-use pushrail_raft::config::{LEASE, OpenFilter, PeerFilter, ReplicaConfig, ScrubPolicy, Timings};
+use pushrail_raft::config::{OpenFilter, PeerFilter, ReplicaConfig, ScrubPolicy, Timings};
 use pushrail_raft::error::{Cause, Failure, StartError};
 use pushrail_raft::replica::Replica;
-use pushrail_raft::status::MemberStatus;
 use pushrail_raft::types::NodeAddresses;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::config::egress::EgressError;
 use crate::config::load::{self, Flags};
+use crate::delivery::Delivery;
 use crate::delivery::links::Links;
-use crate::delivery::{Delivery, Others};
 use crate::door::trial::Trials;
 use crate::door::{Door, DoorLimits};
 use crate::http::Health;
@@ -34,22 +33,13 @@ use crate::shards::balancer;
 use crate::telemetry::{self, chain};
 use crate::{housekeeping, metrics, services, upkeep};
 
+mod ending;
 pub(crate) mod exit;
+pub(crate) mod files;
 mod listener;
 
-/// For requests of callers under way when the node stops: longer than any answer takes.
-const REQUESTS_LIMIT: Duration = Duration::from_secs(6);
 /// For the replica to say what ended another part of the node.
 const SAME_MOMENT: Duration = Duration::from_millis(500);
-/// For how long at most a node that has nothing left to record helps others that stop at the same time.
-const STAND_BY: Duration = Duration::from_secs(5);
-/// Without a majority for so long, beyond the lease that was held before, nothing is recorded any more: an election, and
-/// as much again.
-const APART: Duration = Duration::from_secs(3);
-/// Between two looks at that.
-const LOOK: Duration = Duration::from_millis(100);
-/// For the last questions of operators.
-const HTTP_LIMIT: Duration = Duration::from_secs(1);
 
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +128,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         total_timeout: config.delivery.attempt_timeout,
         names: around.names,
         proxy: config.egress.open()?,
-        ..NetConfig::default()
+        extra_roots: config.egress.roots()?,
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(
@@ -257,87 +247,20 @@ impl Running {
             .await
             .unwrap_or_else(|_| Failure::other(failure))
     }
-
-    /// Stops in order: no new callers, the shards with others, no new attempts, what came back on record, the state on
-    /// disk.
-    pub async fn stop(self) {
-        let (limit, began) = (self.config.shutdown.limit, Instant::now());
-        info!(node = %self.config.node_id, ?limit, "node stops");
-        self.readiness.stop();
-        self.following.abort();
-        self.services.stopping().await;
-        self.replica.leave();
-        let others = if self.replica.status().members.len() > 1 {
-            Others::Some
-        } else {
-            Others::None
-        };
-        // Order: what callers have under way and what attempts brought back still needs the replica.
-        tokio::join!(
-            self.callers.stop(REQUESTS_LIMIT.min(limit)),
-            self.delivery.stop(limit, others, apart(self.replica.clone()))
-        );
-        if others == Others::Some {
-            stand_by(&self.replica, STAND_BY.min(limit.saturating_sub(began.elapsed()))).await;
-        }
-        self.balancer.abort();
-        self.upkeep.abort();
-        self.housekeeping.abort();
-        self.dead_letters.abort();
-        self.replica.stop().await;
-        self.operators.stop(HTTP_LIMIT).await;
-        info!(node = %self.config.node_id, "node stopped");
-    }
-}
-
-/// Stays, as a voter, while other nodes that stop, too, still put on record what came back: without this one they might
-/// have no majority for it.
-async fn stand_by(replica: &Replica, limit: Duration) {
-    replica.recorded();
-    let others_record = async {
-        // Where no leader answers, there is no majority to be part of.
-        while let Ok(status) = replica.cluster_status().await {
-            let records = |member: &MemberStatus| {
-                let report = member.report.filter(|(_, ago)| *ago < LEASE);
-                report.is_some_and(|(report, _)| report.leaving && !report.recorded)
-            };
-            let me = replica.node();
-            if !status
-                .members
-                .iter()
-                .any(|member| member.node != me && records(member))
-            {
-                return;
-            }
-            sleep(LOOK).await;
-        }
-    };
-    // What is over is over: the others have their own limits.
-    timeout(limit, others_record).await.ok();
-}
-
-/// Resolves once this node has been without a majority for so long that waiting for one is in vain.
-async fn apart(replica: Replica) {
-    let mut since = Instant::now();
-    while since.elapsed() < APART {
-        sleep(LOOK).await;
-        if replica.lease().is_held() {
-            since = Instant::now();
-        }
-    }
 }
 
 /// What `pushrail serve` does: a node until SIGTERM or Ctrl-C, or until it fails.
 pub fn main(flags: &Flags) -> ExitCode {
-    let config = match load::load(flags, std::env::vars()) {
+    let config = match load::load(flags, std::env::vars_os()) {
         Ok(config) => config,
         Err(error) => {
             // There is no process log yet, and nobody else to tell where stderr is closed.
             writeln!(io::stderr(), "error: {}", chain(&error)).ok();
-            return ExitCode::from(2);
+            return ExitCode::from(exit::MISCONFIGURED);
         }
     };
     telemetry::start(&config.log);
+    files::raise_limit();
     if config.insecure_listen {
         warn!(
             "insecure_listen = true: there is no authentication, whoever reaches these ports rules the cluster"
@@ -377,11 +300,8 @@ async fn run(config: Config) -> u8 {
         Err(error) => {
             let code = match &error {
                 ServeError::Replica(error) => exit::code(error.cause()),
-                ServeError::Listen { .. }
-                | ServeError::Net(_)
-                | ServeError::Egress(_)
-                | ServeError::Keyring(_)
-                | ServeError::Delivery(_) => exit::FAILED,
+                ServeError::Egress(_) | ServeError::Keyring(_) => exit::MISCONFIGURED,
+                ServeError::Listen { .. } | ServeError::Net(_) | ServeError::Delivery(_) => exit::FAILED,
             };
             error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");
             return code;

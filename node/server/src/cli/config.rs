@@ -60,7 +60,11 @@ pub(super) fn run(verb: Verb) -> Result<(), CliError> {
                 .map(drop)
                 .map_err(|error| chain(&error));
             let egress = config.egress.open().map(drop).map_err(|error| chain(&error));
-            let wrong: Vec<String> = [keys, egress].into_iter().filter_map(Result::err).collect();
+            let roots = config.egress.roots().map(drop).map_err(|error| chain(&error));
+            let wrong: Vec<String> = [keys, egress, roots]
+                .into_iter()
+                .filter_map(Result::err)
+                .collect();
             if !wrong.is_empty() {
                 return Err(CliError::usage("start a node with this", wrong.join("; ")));
             }
@@ -85,7 +89,7 @@ pub(super) fn run(verb: Verb) -> Result<(), CliError> {
 }
 
 fn explained(flags: &Flags) -> Result<(Config, Vec<Effective>), CliError> {
-    load::explained(flags, std::env::vars())
+    load::explained(flags, std::env::vars_os())
         .map_err(|error| CliError::usage("read the configuration", error.to_string()))
 }
 
@@ -151,7 +155,7 @@ mod tests {
     fn what_is_printed_as_toml_is_read_back_as_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("node.toml");
-        let (config, values) = load::explained(&flags(None), std::iter::empty()).unwrap();
+        let (config, values) = load::explained(&flags(None), std::iter::empty::<(String, String)>()).unwrap();
 
         std::fs::write(&path, as_toml(&values)).unwrap();
 
@@ -159,12 +163,15 @@ mod tests {
             config: Some(path),
             ..Flags::default()
         };
-        assert_eq!(load::load(&only_file, std::iter::empty()).unwrap(), config);
+        assert_eq!(
+            load::load(&only_file, std::iter::empty::<(String, String)>()).unwrap(),
+            config
+        );
     }
 
     #[test]
     fn eyes_and_programs_are_told_key_value_and_source() {
-        let (_, values) = load::explained(&flags(None), std::iter::empty()).unwrap();
+        let (_, values) = load::explained(&flags(None), std::iter::empty::<(String, String)>()).unwrap();
 
         let text = as_table(&values);
         let json: Value = serde_json::from_str(&as_json(&values)).unwrap();

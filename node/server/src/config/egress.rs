@@ -1,10 +1,12 @@
-//! Through what deliveries go out: the proxy that the configuration names, and the file of its credentials, which is
-//! read at the start and never shown.
+//! Through what deliveries go out, and whom they trust: the proxy that the configuration names, the file of its
+//! credentials, which is read at the start and never shown, and certificate authorities of one's own.
 
 use std::io;
 use std::path::PathBuf;
 
 use pushrail_adapters::proxy::{CREDENTIALS_FORM, Proxy};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 /// Through what it goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct EgressConfig {
     pub proxy: Option<Proxy>,
     /// Where this node's user name and password for it stand.
     pub proxy_credentials_file: Option<PathBuf>,
+    /// Where certificates stand that are trusted beside the public authorities', in PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The proxy's credentials cannot be used.
@@ -33,9 +37,37 @@ pub enum EgressError {
         /// Which.
         path: PathBuf,
     },
+    /// There are no certificates to be had.
+    #[error("egress.ca_file {path} does not hold what it must, certificates in PEM: {why}")]
+    Certificates {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
 }
 
 impl EgressConfig {
+    /// The certificates that are trusted beside the public authorities', in DER.
+    pub fn roots(&self) -> Result<Vec<Vec<u8>>, EgressError> {
+        let Some(path) = &self.ca_file else {
+            return Ok(Vec::new());
+        };
+        let refused = |why: String| EgressError::Certificates {
+            path: path.clone(),
+            why,
+        };
+        let found = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
+        let roots = found
+            .map(|one| one.map(|one| one.to_vec()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| refused(error.to_string()))?;
+        if roots.is_empty() {
+            return Err(refused("there is none in it".to_owned()));
+        }
+        Ok(roots)
+    }
+
     /// The proxy, with its credentials where there are any.
     pub fn open(&self) -> Result<Option<Proxy>, EgressError> {
         let (Some(proxy), Some(path)) = (&self.proxy, &self.proxy_credentials_file) else {
@@ -63,6 +95,7 @@ mod tests {
         let egress = EgressConfig {
             proxy: Proxy::parse("http://proxy.internal:3128"),
             proxy_credentials_file: Some(path.clone()),
+            ca_file: None,
         };
 
         let missing = egress.open().unwrap_err().to_string();
@@ -81,5 +114,28 @@ mod tests {
             egress.proxy.clone().unwrap().with_credentials("node:hunter2")
         );
         assert_ne!(good, egress.proxy);
+    }
+
+    #[test]
+    fn certificates_come_from_their_file_and_one_without_any_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let egress = EgressConfig {
+            proxy: None,
+            proxy_credentials_file: None,
+            ca_file: Some(path.clone()),
+        };
+        let said = |egress: &EgressConfig| egress.roots().unwrap_err().to_string();
+
+        let missing = said(&egress);
+        std::fs::write(&path, "no certificate\n").unwrap();
+        let none = said(&egress);
+        let one = "-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----\n";
+        std::fs::write(&path, format!("{one}{}", one.replace("b25l", "dHdv"))).unwrap();
+
+        for wrong in [missing, none] {
+            assert!(wrong.contains(&path.display().to_string()), "{wrong}");
+        }
+        assert_eq!(egress.roots().unwrap(), [b"one".to_vec(), b"two".to_vec()]);
     }
 }

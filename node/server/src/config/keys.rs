@@ -115,7 +115,7 @@ impl Keys {
 
     /// Refuses the value that a key has.
     pub fn refuse(&mut self, key: &str, allowed: &str) {
-        if self.problems.iter().any(|problem| problem.key() == Some(key)) {
+        if self.refused(key) {
             return;
         }
         let (value, source) = self.present(key);
@@ -125,6 +125,11 @@ impl Keys {
             source,
             allowed: allowed.to_owned(),
         });
+    }
+
+    /// Whether something is wrong with a key.
+    pub fn refused(&self, key: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key() == Some(key))
     }
 
     /// Notes what is wrong with a source as a whole.

@@ -1,5 +1,6 @@
 //! Where values come from: flags over environment over one TOML file over defaults. The CLI's `serve` calls it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -56,7 +57,7 @@ const OTHER_VARIABLES: [&str; 4] = [
 /// The configuration by flags, environment (any pairs; only `PUSHRAIL_…` counts) and file.
 pub fn load(
     flags: &Flags,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
 ) -> Result<Config, ConfigError> {
     explained(flags, environment).map(|(config, _)| config)
 }
@@ -64,7 +65,7 @@ pub fn load(
 /// The same, with every key as it stands and whoever gave it.
 pub fn explained(
     flags: &Flags,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
 ) -> Result<(Config, Vec<Effective>), ConfigError> {
     let mut keys = Keys::default();
     // Order: each later source overwrites the earlier ones.
@@ -119,14 +120,25 @@ fn give_file(keys: &mut Keys, path: &Path) {
     }
 }
 
-fn give_environment(keys: &mut Keys, environment: impl Iterator<Item = (String, String)>) {
+fn give_environment(
+    keys: &mut Keys,
+    environment: impl Iterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+) {
     for (name, value) in environment {
+        // Variables of others need not be text.
+        let Ok(name) = name.into().into_string() else {
+            continue;
+        };
         if OTHER_VARIABLES.contains(&name.as_str()) {
             continue;
         }
-        if let Some(path) = name.strip_prefix("PUSHRAIL_") {
-            let key = path.to_ascii_lowercase().replace("__", ".");
-            keys.give(&key, &value, Source::Environment(name.clone()));
+        let Some(path) = name.strip_prefix("PUSHRAIL_") else {
+            continue;
+        };
+        let key = path.to_ascii_lowercase().replace("__", ".");
+        match value.into().into_string() {
+            Ok(value) => keys.give(&key, &value, Source::Environment(name)),
+            Err(_) => keys.complain(Problem::NotText { name }),
         }
     }
 }

@@ -66,6 +66,11 @@ pub enum Problem {
         /// What was expected.
         why: String,
     },
+    /// A variable of ours whose value is not UTF-8.
+    NotText {
+        /// Which.
+        name: String,
+    },
     /// `--set` without a key.
     Set {
         /// Which of them, counted from 1. What was given may be a secret, and is not repeated.
@@ -79,7 +84,7 @@ impl Problem {
         match self {
             Self::Value { key, .. } | Self::Unknown { key, .. } => Some(key),
             Self::Missing { key, .. } => Some(key),
-            Self::Unreadable { .. } | Self::Syntax { .. } | Self::Set { .. } => None,
+            Self::Unreadable { .. } | Self::Syntax { .. } | Self::NotText { .. } | Self::Set { .. } => None,
         }
     }
 }
@@ -119,6 +124,7 @@ impl fmt::Display for Problem {
                 path.display()
             ),
             Self::Syntax { path, line, why } => write!(f, "{}:{line}: not TOML: {why}", path.display()),
+            Self::NotText { name } => write!(f, "{name} is not text: allowed is UTF-8"),
             Self::Set { place } => write!(
                 f,
                 "--set number {place} has no `=`: allowed is KEY=VALUE, such as delivery.concurrency=256"

@@ -250,7 +250,7 @@ mod tests {
             ("info", true),
             ("WARN", true),
             ("off", true),
-            ("info,openraft=warn", true),
+            ("info,openraft=error", true),
             ("debug, pushrail_raft=trace", true),
             ("loud", false),
             ("info,loud", false),

@@ -12,6 +12,8 @@ const DISK: u8 = 74;
 pub(crate) const STOPPED: u8 = 0;
 /// It could not, for a reason that has no code of its own.
 pub(crate) const FAILED: u8 = 1;
+/// It was told what cannot be: flags, environment, file, or a file that they name.
+pub(crate) const MISCONFIGURED: u8 = 2;
 
 pub(super) fn code(cause: Cause) -> u8 {
     match cause {

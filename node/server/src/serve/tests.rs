@@ -224,7 +224,7 @@ impl World {
 
     fn story(&self, event: EventId) -> Option<(DeliveryState, Vec<AttemptRecord>)> {
         let view = self.running.replica().view();
-        let explained = query::event::explain(&view, self.tenant.number, event).unwrap()?;
+        let explained = query::event::explain(&view, self.tenant.number, event, usize::MAX).unwrap()?;
         let delivery = explained.deliveries.into_iter().next()?;
         Some((delivery.delivery.state, delivery.attempts))
     }

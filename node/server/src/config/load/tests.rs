@@ -1,5 +1,6 @@
 //! Precedence, refusals, and the file that shows every key.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,19 @@ fn env(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
 
 fn refusal(result: Result<Config, ConfigError>) -> String {
     result.unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_not_text_is_refused_of_ours_and_passed_over_of_others() {
+    let not_text = || OsString::from_vec(vec![0xff]);
+    let others = [(not_text(), not_text()), ("LS_COLORS".into(), not_text())];
+    let ours = [("PUSHRAIL_DATA_DIR".into(), not_text())];
+
+    let passed = load(&flags(None, &[]), others.into_iter());
+    let refused = refusal(load(&flags(None, &[]), ours.into_iter()));
+
+    assert!(passed.is_ok(), "{passed:?}");
+    assert!(refused.contains("PUSHRAIL_DATA_DIR is not text"), "{refused}");
 }
 
 #[test]
