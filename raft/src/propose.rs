@@ -23,8 +23,10 @@ use crate::way::{LeaderSeen, Ways};
 
 /// Commands that wait at the door.
 const QUEUE: usize = 4096;
-/// KiB of commands that wait at the door or are on their way.
-const QUEUE_KIB: u32 = 64 * 1024;
+/// KiB of events that wait at the door or are on their way.
+const EVENTS_KIB: usize = 64 * 1024;
+/// KiB of all else: what a node brings back from receivers must not wait for a crowd of callers.
+const OTHERS_KIB: usize = 16 * 1024;
 /// How long after its deadline a command may still hear from the door, which knows better what became of it.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -32,7 +34,8 @@ const GRACE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(crate) struct DoorHandle {
     waiters: mpsc::Sender<Waiter>,
-    room: Arc<Semaphore>,
+    events: Arc<Semaphore>,
+    others: Arc<Semaphore>,
 }
 
 /// What became of a command.
@@ -71,12 +74,17 @@ impl DoorHandle {
     }
 
     async fn answer_by(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
+        let room = if let Command::AcceptEvents(_) = &command {
+            Arc::clone(&self.events)
+        } else {
+            Arc::clone(&self.others)
+        };
         let command = encode_command(command);
         if command.len() + BATCH_HEAD_BYTES > limits::ENTRY_BYTES_MAX {
             return Err(not_accepted("the command is larger than an entry may be"));
         }
         let kib = u32::try_from(command.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout_at(deadline, Arc::clone(&self.room).acquire_many_owned(kib))
+        let room = timeout_at(deadline, room.acquire_many_owned(kib))
             .await
             .map_err(|_| not_accepted("too many commands wait at this node"))?
             .map_err(|_| not_accepted("the node is stopping"))?;
@@ -131,10 +139,10 @@ pub(crate) fn spawn(
     stop: CancellationToken,
 ) -> (DoorHandle, impl Future<Output = ()> + Send + 'static) {
     let (waiters, receiver) = mpsc::channel(QUEUE);
-    let room_kib = usize::try_from(QUEUE_KIB).unwrap_or(usize::MAX);
     let handle = DoorHandle {
         waiters,
-        room: Arc::new(Semaphore::new(room_kib)),
+        events: Arc::new(Semaphore::new(EVENTS_KIB)),
+        others: Arc::new(Semaphore::new(OTHERS_KIB)),
     };
     let door = Door::new(node, boot, leader, ways);
     (handle, door.run(receiver, stop))

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use pushrail_adapters::net::Net;
 use pushrail_raft::replica::Replica;
+use tokio::sync::Semaphore;
 
 use crate::door::routing::RoutingTables;
 use crate::door::trial::Trials;
@@ -42,6 +43,7 @@ struct Inner {
     trials: Trials,
     routing: RoutingTables,
     hash_key: OnceLock<u64>,
+    publishing: Arc<Semaphore>,
 }
 
 impl Door {
@@ -62,6 +64,7 @@ impl Door {
             trials,
             routing: RoutingTables::default(),
             hash_key: OnceLock::new(),
+            publishing: Arc::new(Semaphore::new(publish::PUBLISHING_KIB_MAX)),
         };
         Self {
             inner: Arc::new(inner),
@@ -86,6 +89,10 @@ impl Door {
         &self,
         events: Vec<publish::Incoming>,
     ) -> Vec<Result<publish::Accepted, refusal::Refusal>> {
+        let room = self.inner.publishing.try_acquire_many(publish::kib(&events));
+        let Ok(_room) = room else {
+            return events.iter().map(|_| Err(refusal::Refusal::Busy)).collect();
+        };
         let publisher = publish::Publisher {
             log: &self.inner.replica,
             node: self.inner.replica.node(),

@@ -160,8 +160,7 @@ impl World {
 
     /// Two commands are at the door, and no leader is there to take them.
     async fn both_wait(&self) {
-        let all = usize::try_from(QUEUE_KIB).unwrap();
-        while self.door.waiters.capacity() < QUEUE || self.door.room.available_permits() > all - 2 {
+        while self.door.waiters.capacity() < QUEUE || self.door.others.available_permits() > OTHERS_KIB - 2 {
             tokio::task::yield_now().await;
         }
     }
@@ -208,6 +207,20 @@ async fn a_lone_command_leaves_at_once_and_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_events_keeps_nothing_else_waiting() {
+    let world = World::new();
+    let crowd = Arc::clone(&world.door.events).acquire_many_owned(u32::try_from(EVENTS_KIB).unwrap());
+    let _crowd = crowd.await.unwrap();
+
+    let attempt = world.propose(LONG);
+
+    while world.door.others.available_permits() == OTHERS_KIB {
+        tokio::task::yield_now().await;
+    }
+    assert!(!attempt.is_finished());
+}
+
+#[tokio::test]
 async fn commands_gather_while_earlier_batches_are_on_their_way() {
     let mut world = World::new();
     let mut leader = world.elect(2, 1).await;
@@ -222,7 +235,7 @@ async fn commands_gather_while_earlier_batches_are_on_their_way() {
     }
     // All ten are at the door before a place becomes free.
     while world.door.waiters.capacity() < QUEUE
-        || world.door.room.available_permits() > usize::try_from(QUEUE_KIB).unwrap() - BATCHES_IN_FLIGHT - 10
+        || world.door.others.available_permits() > OTHERS_KIB - BATCHES_IN_FLIGHT - 10
     {
         tokio::task::yield_now().await;
     }

@@ -8,7 +8,7 @@ use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::ids::TenantId;
 use pushrail_model::job::Job;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
-use pushrail_model::response::{Rejection, Response};
+use pushrail_model::response::Response;
 use pushrail_model::shard::Partition;
 use pushrail_model::tenant::Tenant;
 use pushrail_model::token::Token;
@@ -48,10 +48,6 @@ impl Door {
         deadline: Instant,
     ) -> Result<(Vec<ReplayAnswer>, Token), Refusal> {
         let proposed = self.carry_out(Command::StartReplay(replay), deadline).await?;
-        if let Response::Rejected(Rejection::AlreadyExists { .. }) = proposed.response {
-            let why = "it was used for a replay of other deliveries";
-            return Err(Refusal::invalid("request_id", why));
-        }
         let Response::Replay(answers) = proposed.response else {
             return Err(Refusal::unexpected(&proposed.response));
         };

@@ -57,11 +57,13 @@ pub(crate) fn prepare(
     };
     // It becomes an HTTP header: a line break in it would forge others.
     let visible = |byte: u8| (b' '..=b'~').contains(&byte);
-    if content_type.len() > limits::CONTENT_TYPE_BYTES_MAX || !content_type.bytes().all(visible) {
+    // A blank at either end is malformed to a receiver of HTTP/2 (RFC 9113 section 8.2.1).
+    let bare = content_type.trim_matches(' ') == content_type;
+    if content_type.len() > limits::CONTENT_TYPE_BYTES_MAX || !content_type.bytes().all(visible) || !bare {
         wrong.push(Wrong::new(
             "content_type",
             format!(
-                "{} bytes, `{}`; at most {} bytes of visible ASCII and spaces",
+                "{} bytes, `{}`; at most {} bytes of visible ASCII and spaces, none of these at an end",
                 content_type.len(),
                 content_type
                     .chars()
@@ -204,6 +206,17 @@ mod tests {
             let payload = prepare(incoming(bytes), 1000, 1).unwrap().payload;
             assert_eq!(payload.encoding, encoding);
             assert_eq!(plain(&payload).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_content_type_has_no_blank_at_an_end() {
+        for content_type in [" ", " text/plain", "text/plain "] {
+            let blank = Incoming {
+                content_type: content_type.to_owned(),
+                ..incoming(b"x")
+            };
+            assert_eq!(fields(blank), ["content_type"], "{content_type:?}");
         }
     }
 

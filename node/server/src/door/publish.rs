@@ -49,6 +49,15 @@ pub(crate) struct Accepted {
     pub(crate) token: Token,
 }
 
+/// KiB of events that one node may be asked to accept at a time: what is beyond is refused, and not gathered up.
+pub(super) const PUBLISHING_KIB_MAX: usize = 256 * 1024;
+
+/// KiB that events take while they are on their way: their payloads, and something for each.
+pub(super) fn kib(events: &[Incoming]) -> u32 {
+    let kib: usize = events.iter().map(|event| event.payload.len() / 1024 + 1).sum();
+    u32::try_from(kib).unwrap_or(u32::MAX)
+}
+
 /// What publishing works with.
 pub(crate) struct Publisher<'a, L> {
     pub(crate) log: &'a L,

@@ -113,6 +113,8 @@ pub(crate) enum Refusal {
     NoLeader { why: String },
     /// The state has not come as far as asked.
     Behind { why: String },
+    /// More waits at this node than it has room for.
+    Busy,
     /// The node is going down.
     Stopping,
     /// The node's own state could not be read.
@@ -134,6 +136,8 @@ impl Refusal {
         | Self::Behind { why } = self
         {
             why
+        } else if let Self::Locked { why } = self {
+            format!("a credential cannot be read on this node: {why}")
         } else {
             "this node could not read its own state".to_owned()
         }

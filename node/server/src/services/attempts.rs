@@ -16,7 +16,7 @@ use pushrail_model::tenant::Tenant;
 use tonic::{Request, Response, Status};
 
 use crate::door::refusal::{Refusal, Sort};
-use crate::services::page::{Wanted, cut, gather};
+use crate::services::page::{Wanted, gather};
 use crate::services::{convert, filter, service, status};
 
 service!(
@@ -88,6 +88,7 @@ fn wanted(request: &ListAttemptsRequest) -> Result<Wanted, Refusal> {
     let filter = ListAttemptsRequest {
         page_size: 0,
         page_token: String::new(),
+        order: filter::order(request.order),
         consistency: None,
         ..request.clone()
     };
@@ -142,7 +143,6 @@ impl Filter {
         }
     }
 
-    /// An event's attempts are bounded, so they are read whole and cut here.
     fn of_event(
         &self,
         view: &dyn Read,
@@ -159,30 +159,12 @@ impl Filter {
         let Some(event) = found else {
             return Ok(Found::NoEvent);
         };
-        let of_type = narrowed
-            .event_type
-            .as_ref()
-            .is_none_or(|wanted| *wanted == event.new.event_type);
-        let mut records = match of_type {
-            true => attempts::of_event(view, tenant.number, id)?.unwrap_or_default(),
-            false => Vec::new(),
-        };
-        records.retain(|record| narrowed.matches(record));
-        records.sort_by_key(cursor);
-        if self.direction == Direction::Descending {
-            records.reverse();
-        }
-        if let Some(after) = after {
-            records.retain(|record| match self.direction {
-                Direction::Ascending => cursor(record).as_slice() > after,
-                Direction::Descending => cursor(record).as_slice() < after,
-            });
-        }
-        let (records, more) = cut(records, rows, size);
-        let next = records.last().filter(|_| more).map(cursor);
+        let page = gather(rows, after, size, |from, budget| {
+            attempts::of_event(view, &event, narrowed, self.direction, from, budget)
+        })?;
         Ok(Found::Page {
-            attempts: messages(view, &records)?,
-            next,
+            attempts: messages(view, &page.rows)?,
+            next: page.next,
         })
     }
 
@@ -203,18 +185,6 @@ impl Filter {
             next: page.next,
         })
     }
-}
-
-/// Where a record stands among those of its event: by start, then by what tells two apart.
-fn cursor(record: &AttemptRecord) -> Vec<u8> {
-    let attempt = &record.attempt;
-    let mut cursor = Vec::with_capacity(28);
-    cursor.extend_from_slice(&attempt.start.0.to_be_bytes());
-    cursor.extend_from_slice(&attempt.delivery.destination.0.to_be_bytes());
-    cursor.extend_from_slice(&attempt.run.0.to_be_bytes());
-    cursor.extend_from_slice(&attempt.number.0.to_be_bytes());
-    cursor.extend_from_slice(&attempt.epoch.0.to_be_bytes());
-    cursor
 }
 
 fn size(record: &AttemptRecord) -> usize {

@@ -324,6 +324,7 @@ fn wanted(request: &ListDeadLettersRequest) -> Result<Wanted, Refusal> {
     let filter = ListDeadLettersRequest {
         page_size: 0,
         page_token: String::new(),
+        order: filter::order(request.order),
         consistency: None,
         ..request.clone()
     };

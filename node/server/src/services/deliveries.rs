@@ -90,6 +90,7 @@ fn wanted(request: &ListDeliveriesRequest) -> Result<Wanted, Refusal> {
     let filter = ListDeliveriesRequest {
         page_size: 0,
         page_token: String::new(),
+        order: filter::order(request.order),
         consistency: None,
         ..request.clone()
     };

@@ -118,7 +118,7 @@ fn material(
     if !of_tenant(tenant, id) {
         return Ok(None);
     }
-    let Some(explained) = event::explain(view, tenant.number, id)? else {
+    let Some(explained) = event::explain(view, tenant.number, id, story::ATTEMPTS_MAX)? else {
         return Ok(None);
     };
     let places = explained

@@ -76,6 +76,14 @@ pub(super) fn span(
     )
 }
 
+/// The order as a page token knows it: not to say it is to say the usual one.
+pub(super) fn order(order: i32) -> i32 {
+    match v1::Order::try_from(order) {
+        Ok(v1::Order::Unspecified) => v1::Order::NewestFirst.into(),
+        Ok(_) | Err(_) => order,
+    }
+}
+
 /// Which end comes first.
 pub(super) fn direction(order: i32) -> Result<Direction, Refusal> {
     match v1::Order::try_from(order) {

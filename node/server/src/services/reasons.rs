@@ -38,6 +38,10 @@ reasons! {
     FIELD_INVALID, InvalidArgument,
         "A field of the request is not what it must be; BadRequest names it and says why.",
         "Correct the field.";
+    /// The request is longer than the call takes.
+    REQUEST_TOO_LARGE, InvalidArgument,
+        "The request's bytes are more than this call takes: 5 MiB when publishing a batch, 4 MiB elsewhere. It was not read.",
+        "Send less at once; a batch may hold 500 events and 4 MiB.";
     /// A page token of another list, filter or version.
     PAGE_TOKEN_INVALID, InvalidArgument,
         "The page token was not given by this list with this filter.",
@@ -81,7 +85,7 @@ reasons! {
     /// A bound of the state is reached.
     LIMIT_REACHED, ResourceExhausted,
         "A bound of the state is reached; the metadata says which.",
-        "Remove what is no longer needed, or spread it over several tenants.";
+        "Remove what is no longer needed, or spread it over several tenants; earlier credentials end by a rotation without overlap.";
     /// The object has changed in between.
     VERSION_MOVED, Aborted,
         "The object has changed since the version that was given.",
@@ -127,6 +131,10 @@ reasons! {
     FENCE_PENDING, Unavailable,
         "The change stands, but the node that delivers has not yet said that it follows it.",
         "Repeat the request with the same request id: it waits again.";
+    /// Too much waits here.
+    NODE_BUSY, Unavailable,
+        "More events wait to be accepted at this node than it has room for (256 MiB of payloads); these were not accepted.",
+        "Try again a little later, or ask another node.";
     /// The node is stopping.
     NODE_STOPPING, Unavailable,
         "This node is on its way down.",

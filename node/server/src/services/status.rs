@@ -60,6 +60,7 @@ fn status(refusal: &Refusal, call: Call) -> Status {
             | Refusal::RoutingUnsettled
             | Refusal::NoLeader { .. }
             | Refusal::Behind { .. }
+            | Refusal::Busy
             | Refusal::Stopping
             | Refusal::Unreadable { .. } => Some(Accepted::No),
         };
@@ -103,6 +104,7 @@ pub(super) fn reason(refusal: &Refusal) -> Reason {
         Refusal::RoutingUnsettled => reasons::ROUTING_UNSETTLED,
         Refusal::FencePending { .. } => reasons::FENCE_PENDING,
         Refusal::Stands { .. } | Refusal::Behind { .. } => reasons::STATE_BEHIND,
+        Refusal::Busy => reasons::NODE_BUSY,
         Refusal::Stopping => reasons::NODE_STOPPING,
         Refusal::Unreadable { .. } => reasons::STATE_UNREADABLE,
     }
@@ -141,10 +143,7 @@ fn words(refusal: &Refusal) -> String {
         }
         Refusal::NotFormed => "the node runs, but its cluster has not been formed yet".to_owned(),
         Refusal::NotAccepted { why } => {
-            format!(
-                "no majority can be reached, and this was not accepted ({})",
-                plain(why)
-            )
+            format!("not accepted by a majority of the nodes ({})", plain(why))
         }
         Refusal::Unknown { why } => format!(
             "no majority answered in time, and it is unknown whether this was accepted ({})",
@@ -164,6 +163,7 @@ fn words(refusal: &Refusal) -> String {
             format!("no majority can be reached to confirm the read ({})", plain(why))
         }
         Refusal::Behind { why } => why.clone(),
+        Refusal::Busy => "more events wait to be accepted at this node than it has room for".to_owned(),
         Refusal::Stopping => "this node is on its way down".to_owned(),
         Refusal::Unreadable { .. } => "this node could not read its own state; its log says more".to_owned(),
     }
@@ -217,6 +217,7 @@ fn more(refusal: &Refusal, details: &mut ErrorDetails, metadata: &mut HashMap<St
         Refusal::NotFormed
         | Refusal::NotAccepted { .. }
         | Refusal::Unknown { .. }
+        | Refusal::Busy
         | Refusal::NoLeader { .. } => {
             details.set_retry_info(Some(RETRY_ELECTION));
         }
@@ -288,7 +289,7 @@ mod tests {
         );
         assert_eq!(
             refused.message(),
-            "no majority can be reached, and this was not accepted (no leader is known)"
+            "not accepted by a majority of the nodes (no leader is known)"
         );
         assert!(
             unread.message().starts_with("no majority can be reached"),

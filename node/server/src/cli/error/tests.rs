@@ -98,7 +98,7 @@ fn a_silence_is_told_as_such_with_what_makes_a_repeat_harmless() {
 fn a_no_of_one_node_is_not_the_last_word_after_the_silence_of_another() {
     let metadata = HashMap::from([(failure::ACCEPTED.to_owned(), "no".to_owned())]);
     let details = ErrorDetails::with_error_info("NO_QUORUM", failure::DOMAIN, metadata);
-    let message = "no majority can be reached, and this was not accepted (no leader is known)";
+    let message = "not accepted by a majority of the nodes (no leader is known)";
     let status = Status::with_error_details(Code::Unavailable, message, details);
     let tries = |why: &str| Try {
         address: "b:1".to_owned(),
@@ -117,7 +117,7 @@ fn a_no_of_one_node_is_not_the_last_word_after_the_silence_of_another() {
 
     assert_eq!(
         error.text(),
-        "error: cannot pause it: no majority can be reached, and this was not accepted (no leader is known)\n\
+        "error: cannot pause it: not accepted by a majority of the nodes (no leader is known)\n\
          \x20 of another try it is unknown whether it was accepted\n\
          \x20 b:1: it did not answer in time\n\
          \x20 answered by a:1\n\

@@ -8,7 +8,7 @@ use pushrail_model::response::Response;
 use pushrail_raft::replica::Proposed;
 
 use crate::door::Door;
-use crate::door::refusal::Refusal;
+use crate::door::refusal::{Refusal, done_but};
 use crate::door::settings::checks::Checks;
 
 impl Door {
@@ -54,7 +54,8 @@ impl Door {
             return Err(Refusal::unexpected(&proposed.response));
         };
         match version == destination.credential_version {
-            true => self.open_credential(tenant, destination),
+            // It was kept; only this node cannot show it.
+            true => self.open_credential(tenant, destination).map_err(done_but),
             false => Ok(Bytes::new()),
         }
     }

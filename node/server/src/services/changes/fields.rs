@@ -29,12 +29,15 @@ pub(super) fn differences(change: &Change) -> Vec<FieldChange> {
         Fact::DestinationCreated | Fact::DestinationRemoved => differ.push(secret("credential")),
         Fact::CredentialRotated => {
             differ.push(secret("credential"));
-            differ.push(FieldChange {
-                field: "credential_overlap_until".to_owned(),
-                before: None,
-                after: deed.overlap_until.map(rfc3339),
-                secret: false,
-            });
+            // Without an overlap there was none before, and is none after.
+            if let Some(until) = deed.overlap_until {
+                differ.push(FieldChange {
+                    field: "credential_overlap_until".to_owned(),
+                    before: None,
+                    after: Some(rfc3339(until)),
+                    secret: false,
+                });
+            }
         }
         Fact::TenantCreated
         | Fact::TenantUpdated

@@ -104,7 +104,7 @@ fn told(
     let place = place(view, tenant, &destination)?;
     let explained = ExplainedDelivery {
         key,
-        attempts: attempts::of_delivery(view, &key, &delivery)?,
+        attempts: attempts::of_delivery(view, &key, &delivery, ATTEMPTS_MAX)?,
         destination,
         delivery,
     };
@@ -117,7 +117,7 @@ fn told(
             id.event,
             &explained,
             &place,
-            ATTEMPTS_MAX,
+            explained.attempts.len(),
         )),
         kept_until: convert::moment(letter.died.plus(tenant.retention.dead_letters())),
         applied: String::new(),

@@ -9,6 +9,7 @@ use pushrail_machine::query::event::{self, Explained};
 use pushrail_model::delivery::{Delivery, DeliveryState};
 use pushrail_model::destination::{Destination, DestinationState};
 use pushrail_model::ids::{DeliveryId, EventId, TenantId};
+use pushrail_model::limits;
 use pushrail_model::retention::Retention;
 use pushrail_model::route::{DecisionReason, Route};
 use pushrail_model::shard::Ownership;
@@ -17,9 +18,11 @@ use pushrail_model::time::Timestamp;
 use crate::services::convert;
 
 /// Attempts of one story in all: it stays below what gRPC clients take.
-const ATTEMPTS_MAX: usize = 1000;
-/// Bytes of a response shown in a story.
-const EXCERPT_BYTES_MAX: usize = 1024;
+pub(in crate::services) const ATTEMPTS_MAX: usize = 1000;
+/// Bytes of responses in one story, roughly: few attempts show all that is kept of each.
+const EXCERPTS_BYTES_WANTED: usize = 2 * 1024 * 1024;
+/// Of each response at least so many bytes are shown, where so many are kept.
+const EXCERPT_BYTES_MIN: usize = 1024;
 
 /// All that a story is told from.
 pub(super) struct Material {
@@ -44,10 +47,7 @@ pub(in crate::services) struct Place {
 pub(super) fn tell(tenant: &TenantId, material: &Material) -> ExplainEventResponse {
     let event = &material.explained.event;
     let deliveries = &material.explained.deliveries;
-    let attempts_each = ATTEMPTS_MAX
-        .checked_div(deliveries.len())
-        .unwrap_or_default()
-        .max(1);
+    let attempts = deliveries.iter().map(|one| one.attempts.len()).sum();
     ExplainEventResponse {
         event: Some(convert::event(tenant, event, bytes::Bytes::new())),
         payload_bytes: event.new.payload.plain_bytes,
@@ -55,7 +55,7 @@ pub(super) fn tell(tenant: &TenantId, material: &Material) -> ExplainEventRespon
         deliveries: deliveries
             .iter()
             .zip(&material.places)
-            .map(|(one, place)| delivery(tenant, event.id, one, place, attempts_each))
+            .map(|(one, place)| delivery(tenant, event.id, one, place, attempts))
             .collect(),
         now: convert::moment(material.now),
         applied: String::new(),
@@ -88,20 +88,21 @@ fn decisions(material: &Material) -> Vec<RoutingDecision> {
         .collect()
 }
 
-/// One delivery of an event, with its newest attempts.
+/// One delivery of an event, with the attempts that were read; the story has so many in all.
 pub(in crate::services) fn delivery(
     tenant: &TenantId,
     event: EventId,
     one: &event::ExplainedDelivery,
     place: &Place,
-    attempts_max: usize,
+    attempts: usize,
 ) -> ExplainedDelivery {
     let id = DeliveryId {
         event,
         place: one.delivery.place,
     };
     let destination = one.destination.id.as_str();
-    let skipped = one.attempts.len().saturating_sub(attempts_max);
+    let share = EXCERPTS_BYTES_WANTED / attempts.max(1);
+    let excerpt_bytes = share.clamp(EXCERPT_BYTES_MIN, limits::EXCERPT_FAILED_BYTES_MAX);
     let owner = place.ownership;
     ExplainedDelivery {
         delivery: Some(convert::delivery(id, destination, &one.delivery)),
@@ -114,8 +115,7 @@ pub(in crate::services) fn delivery(
         attempts: one
             .attempts
             .iter()
-            .skip(skipped)
-            .map(|record| convert::attempt(record, id, destination, EXCERPT_BYTES_MAX))
+            .map(|record| convert::attempt(record, id, destination, excerpt_bytes))
             .collect(),
         next: Some(NextStep {
             step: Some(next(&one.delivery, &one.destination, &place.retention)),
