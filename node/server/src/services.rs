@@ -17,6 +17,7 @@ mod events;
 mod filter;
 mod kinds;
 mod members;
+mod oversize;
 mod page;
 mod publisher;
 mod routes;
@@ -75,7 +76,8 @@ pub(crate) async fn router(door: &Door) -> (Routes, Health) {
         .add_service(ChangesServer::new(changes::Changes::new(door)))
         .add_service(KindsServer::new(kinds::Kinds))
         .add_service(ClusterServer::new(cluster::Cluster::new(door)));
-    (routes, this)
+    let explained = axum::middleware::map_response(oversize::explained::<axum::body::Body>);
+    (Routes::from(routes.into_axum_router().layer(explained)), this)
 }
 
 /// A service is a door, and nothing else.

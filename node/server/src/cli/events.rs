@@ -117,7 +117,16 @@ fn details(session: &Session, event: &Event) -> String {
         ("accepted", session.times.with_distance(event.accepted)),
         ("through", format!("node {}", event.door_node)),
         ("idempotency key", explain::key(&event.idempotency_key)),
-        ("payload", words::bytes(event.payload.len())),
+        (
+            "payload",
+            match event.payload_dropped {
+                None => words::bytes(event.payload.len()),
+                Some(_) => format!(
+                    "dropped by retention at {}",
+                    session.times.with_distance(event.payload_dropped)
+                ),
+            },
+        ),
     ]);
     text.push_str(&payload(&event.payload));
     text

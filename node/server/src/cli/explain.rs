@@ -132,7 +132,10 @@ pub(super) fn one_delivery(text: &mut String, one: &ExplainedDelivery, times: &T
         one_attempt(text, attempt, times);
     }
     if one.attempts.is_empty() {
-        text.push_str("  no attempt is on record yet\n");
+        text.push_str(match delivery.attempts_made {
+            0 => "  no attempt is on record yet\n",
+            _ => "  its attempts are older than attempts are kept\n",
+        });
     } else if delivery.run > run {
         text.push_str(&format!(
             "  replayed: run {}, no attempt is on record yet\n",

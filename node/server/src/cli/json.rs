@@ -112,9 +112,13 @@ pub(super) fn event(event: &v1::Event, with_payload: bool) -> Value {
         "idempotency_key": or_null(&event.idempotency_key),
         "accepted": time(event.accepted),
         "door_node": event.door_node,
+        "payload_dropped": time(event.payload_dropped),
     });
     if with_payload {
-        value["payload"] = bytes(&event.payload);
+        value["payload"] = match event.payload_dropped {
+            None => bytes(&event.payload),
+            Some(_) => Value::Null,
+        };
     }
     value
 }

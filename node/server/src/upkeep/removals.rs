@@ -6,7 +6,7 @@ use pushrail_machine::query;
 use pushrail_model::command::Command;
 use pushrail_model::response::Response;
 use pushrail_raft::replica::Replica;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::upkeep::settings::read;
 
@@ -35,7 +35,11 @@ pub(crate) async fn advance(replica: &Replica, term: u64) -> Result<(), String> 
                     return Ok(());
                 }
             };
-            if let Response::Advanced { done: false, .. } = proposed.response {
+            let Response::Advanced { done, .. } = proposed.response else {
+                warn!(destination = %step.destination, answer = ?proposed.response, "a removal cannot go on");
+                break;
+            };
+            if !done {
                 continue;
             }
             info!(

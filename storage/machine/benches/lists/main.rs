@@ -290,7 +290,7 @@ impl Asker<'_> {
     }
 
     fn explain(&self, view: &dyn Read, number: u64) {
-        let explained = event::explain(view, self.of.1, self.event(number))
+        let explained = event::explain(view, self.of.1, self.event(number), usize::MAX)
             .unwrap()
             .unwrap();
         assert_eq!(explained.deliveries[0].attempts.len(), 1);

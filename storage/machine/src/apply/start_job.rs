@@ -2,6 +2,7 @@
 //! so that *dead by then* is a time, and whatever dies later is told apart by its own.
 
 use pushrail_model::command::StartJob;
+use pushrail_model::ids::{DestinationId, DestinationNo, TenantNo};
 use pushrail_model::job::{Job, JobCursor, JobState};
 use pushrail_model::limits;
 use pushrail_model::response::Response;
@@ -10,7 +11,7 @@ use pushrail_model::shard::Partition;
 use crate::changes;
 use crate::context::Context;
 use crate::jobs;
-use crate::keys::{DestinationCountsKey, JobKey};
+use crate::keys::{DestinationCountsKey, DestinationKey, JobKey};
 use crate::reject;
 use crate::store::StoreError;
 use crate::tables::{self, names};
@@ -20,21 +21,26 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartJob) -> Resul
         return Ok(reject::not_found("tenant", &command.tenant));
     };
     let partition = Partition::of(&tenant.id);
-    let named = names::destination(context.txn, partition, tenant.number, &command.destination)?;
-    let Some(destination) = named else {
-        return Ok(reject::not_found("destination", &command.destination));
-    };
     let all = jobs::of_tenant(context.txn, partition, tenant.number)?;
+    let named = names::destination(context.txn, partition, tenant.number, &command.destination)?;
     let repeated = |job: &Job| reject::repeats(&command.request_id, &job.request_id);
+    // Order: a repeat is answered as the first was, also where its destination has been removed since.
     if let Some((_, job)) = all.iter().find(|(_, job)| repeated(job)) {
-        let same =
-            (job.kind, job.destination, job.cause) == (command.kind, destination.number, command.cause);
+        let same = (job.kind, job.cause) == (command.kind, command.cause)
+            && was_named(
+                context,
+                &of(partition, tenant.number, job.destination),
+                &command.destination,
+            )?;
         return Ok(if same {
             jobs::stands(job)
         } else {
-            reject::already_exists("job of request", &command.request_id)
+            reject::already_exists("request", &command.request_id)
         });
     }
+    let Some(destination) = named else {
+        return Ok(reject::not_found("destination", &command.destination));
+    };
     let running = all.iter().filter(|(_, job)| job.state == JobState::Running);
     if running.count() >= limits::JOBS_RUNNING_MAX {
         let limit = u64::try_from(limits::JOBS_RUNNING_MAX).unwrap_or(u64::MAX);
@@ -87,4 +93,22 @@ pub(super) fn handle(context: &mut Context<'_, '_>, command: &StartJob) -> Resul
     }
     jobs::put(context, &key, &job);
     Ok(jobs::stands(&job))
+}
+
+fn of(partition: Partition, tenant: TenantNo, destination: DestinationNo) -> DestinationKey {
+    DestinationKey {
+        partition,
+        tenant,
+        destination,
+    }
+}
+
+/// Whether the destination had this id, be it removed since.
+fn was_named(
+    context: &Context<'_, '_>,
+    key: &DestinationKey,
+    id: &DestinationId,
+) -> Result<bool, StoreError> {
+    let destination = tables::get(context.txn, key)?;
+    Ok(destination.is_some_and(|destination| destination.id == *id))
 }

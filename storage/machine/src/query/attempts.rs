@@ -1,8 +1,8 @@
 //! The attempt log: of a delivery, of an event, of a tenant or one of its destinations in a span of time.
 
 use pushrail_model::attempt::AttemptRecord;
-use pushrail_model::delivery::{Delivery, DeliveryKey};
-use pushrail_model::event::EventType;
+use pushrail_model::delivery::{AttemptMark, Delivery, DeliveryKey};
+use pushrail_model::event::{Event, EventType};
 use pushrail_model::ids::{DestinationNo, EventId, TenantNo};
 use pushrail_model::outcome::{Cause, Outcome};
 use pushrail_model::shard::Partition;
@@ -16,56 +16,108 @@ use crate::store::{Direction, KeyRange, Read, StoreError};
 use crate::tables::cluster::clock;
 use crate::tables::{self, damaged, events};
 
-/// The attempts of a delivery that it remembers and that are still kept, in the order in which they were recorded.
+/// The newest attempts of a delivery that it remembers and that are still kept, `newest` at most, in the order in which
+/// they were recorded.
 pub fn of_delivery(
     read: &dyn Read,
     key: &DeliveryKey,
     delivery: &Delivery,
+    newest: usize,
 ) -> Result<Vec<AttemptRecord>, StoreError> {
     let now = clock(read)?;
-    let mut records = Vec::with_capacity(delivery.marks.len());
-    for mark in &delivery.marks {
-        let row = AttemptKey {
-            day: mark.start.day(),
-            partition: key.partition,
-            tenant: key.tenant,
-            destination: key.destination,
-            start: mark.start,
-            seq: key.seq,
-            run: mark.run,
-            number: mark.number,
-            epoch: mark.epoch,
-        };
-        match tables::get(read, &row)? {
-            Some(record) => records.push(record),
-            // Its retention has ended before its delivery's.
-            None if keeping::attempt_may_be_gone(mark.start, now) => {}
-            None => {
-                let what = "a delivery remembers it, and it is not here";
-                return Err(damaged(AttemptKey::TABLE, &row.encode(), what));
-            }
-        }
+    let skipped = delivery.marks.len().saturating_sub(newest);
+    let mut records = Vec::with_capacity(delivery.marks.len() - skipped);
+    for mark in &delivery.marks[skipped..] {
+        records.extend(remembered(read, &row(key, mark), now)?);
     }
     Ok(records)
 }
 
-/// The attempts of all deliveries of an event, oldest first; `None` where the tenant has no such event.
+/// The attempts of all deliveries of an event by their starts, behind `from`: the `next` of the page before.
 pub fn of_event(
     read: &dyn Read,
-    tenant: TenantNo,
-    id: EventId,
-) -> Result<Option<Vec<AttemptRecord>>, StoreError> {
-    let Some(event) = events::get(read, tenant, id)? else {
-        return Ok(None);
-    };
-    let mut records = Vec::new();
-    for key in delivery_keys(&event) {
+    event: &Event,
+    filter: &Filter,
+    direction: Direction,
+    from: Option<&[u8]>,
+    budget: &mut Budget,
+) -> Result<Page<AttemptRecord>, StoreError> {
+    let mut look = Look::new(budget);
+    let of_type = filter.event_type.as_ref();
+    if of_type.is_some_and(|wanted| *wanted != event.new.event_type) {
+        return Ok(look.page());
+    }
+    // Marks are small and few; the records that they stand for are neither.
+    let mut rows = Vec::new();
+    for key in delivery_keys(event) {
         if let Some(delivery) = tables::get(read, &key)? {
-            records.extend(of_delivery(read, &key, &delivery)?);
+            rows.extend(delivery.marks.iter().map(|mark| row(&key, mark)));
         }
     }
-    records.sort_by_key(|record| record.attempt.start);
-    Ok(Some(records))
+    let mut rows: Vec<(Vec<u8>, AttemptKey)> = rows.into_iter().map(|row| (place(&row), row)).collect();
+    rows.sort_by(|(one, _), (other, _)| match direction {
+        Direction::Ascending => one.cmp(other),
+        Direction::Descending => other.cmp(one),
+    });
+    let behind = |place: &[u8]| {
+        from.is_none_or(|from| match direction {
+            Direction::Ascending => place > from,
+            Direction::Descending => place < from,
+        })
+    };
+    let now = clock(read)?;
+    for (place, row) in rows {
+        if !behind(&place) {
+            continue;
+        }
+        if look.is_over() {
+            look.cut();
+            break;
+        }
+        let record = remembered(read, &row, now)?;
+        look.at(place, record.filter(|record| filter.matches(record)));
+    }
+    Ok(look.page())
+}
+
+/// Where an attempt stands among those of its event: by start, then by what tells two apart.
+fn place(row: &AttemptKey) -> Vec<u8> {
+    let mut place = Vec::with_capacity(32);
+    place.extend_from_slice(&row.start.0.to_be_bytes());
+    place.extend_from_slice(&row.destination.0.to_be_bytes());
+    place.extend_from_slice(&row.run.0.to_be_bytes());
+    place.extend_from_slice(&row.number.0.to_be_bytes());
+    place.extend_from_slice(&row.epoch.0.to_be_bytes());
+    place
+}
+
+/// The record's key that a mark of this delivery stands for.
+fn row(key: &DeliveryKey, mark: &AttemptMark) -> AttemptKey {
+    AttemptKey {
+        day: mark.start.day(),
+        partition: key.partition,
+        tenant: key.tenant,
+        destination: key.destination,
+        start: mark.start,
+        seq: key.seq,
+        run: mark.run,
+        number: mark.number,
+        epoch: mark.epoch,
+    }
+}
+
+/// A record that a delivery remembers; `None` where its retention has ended before its delivery's.
+fn remembered(
+    read: &dyn Read,
+    row: &AttemptKey,
+    now: Timestamp,
+) -> Result<Option<AttemptRecord>, StoreError> {
+    let record = tables::get(read, row)?;
+    if record.is_none() && !keeping::attempt_may_be_gone(row.start, now) {
+        let what = "a delivery remembers it, and it is not here";
+        return Err(damaged(AttemptKey::TABLE, &row.encode(), what));
+    }
+    Ok(record)
 }
 
 /// Which attempts of a tenant; what is absent narrows nothing.

@@ -29,7 +29,7 @@ pub struct ExplainedDelivery {
     pub destination: Destination,
     /// What has become of it.
     pub delivery: Delivery,
-    /// Its attempts, oldest first.
+    /// Its newest attempts, oldest first.
     pub attempts: Vec<AttemptRecord>,
 }
 
@@ -38,11 +38,19 @@ pub fn event(read: &dyn Read, tenant: TenantNo, id: EventId) -> Result<Option<Ev
     events::get(read, tenant, id)
 }
 
-/// A tenant's event with all that came of it.
-pub fn explain(read: &dyn Read, tenant: TenantNo, id: EventId) -> Result<Option<Explained>, StoreError> {
+/// A tenant's event with all that came of it. Of all its attempts the newest of each delivery are read, some
+/// `attempts_max` in all, and one of each delivery at least.
+pub fn explain(
+    read: &dyn Read,
+    tenant: TenantNo,
+    id: EventId,
+    attempts_max: usize,
+) -> Result<Option<Explained>, StoreError> {
     let Some(event) = events::get(read, tenant, id)? else {
         return Ok(None);
     };
+    let each = attempts_max.checked_div(event.new.destinations.len());
+    let each = each.unwrap_or_default().max(1);
     let mut deliveries = Vec::with_capacity(event.new.destinations.len());
     for key in delivery_keys(&event) {
         let place = DestinationKey {
@@ -61,7 +69,7 @@ pub fn explain(read: &dyn Read, tenant: TenantNo, id: EventId) -> Result<Option<
         deliveries.push(ExplainedDelivery {
             key,
             destination,
-            attempts: attempts::of_delivery(read, &key, &delivery)?,
+            attempts: attempts::of_delivery(read, &key, &delivery, each)?,
             delivery,
         });
     }

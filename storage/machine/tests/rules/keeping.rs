@@ -393,7 +393,7 @@ fn a_delivery_tells_its_story_when_its_first_attempts_are_gone() {
 
     keep_house(&mut world);
 
-    let explained = query::event::explain(&world.store, keys[0].tenant, id_of(&keys[0]));
+    let explained = query::event::explain(&world.store, keys[0].tenant, id_of(&keys[0]), usize::MAX);
     let explained = explained.unwrap().unwrap();
     let numbers: Vec<u32> = explained.deliveries[0]
         .attempts

@@ -45,7 +45,7 @@ fn publish(world: &mut World, tenant: &str, number: usize) {
     let event = samples::event(&world.store, &tenant, &event_type, "x", None);
     world.run(samples::accept(&tenant, vec![event]));
     let (tenant, id) = *world.events.last().unwrap();
-    let explained = pushrail_machine::query::event::explain(&world.store, tenant, id).unwrap();
+    let explained = pushrail_machine::query::event::explain(&world.store, tenant, id, usize::MAX).unwrap();
     for (place, delivery) in explained.unwrap().deliveries.iter().enumerate() {
         let (outcome, verdict, status) = match (number + place) % 4 {
             0 => (Outcome::Delivered, Verdict::Settle, 200),

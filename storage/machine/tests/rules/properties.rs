@@ -239,7 +239,7 @@ fn rows(world: &World) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
 fn deliveries(world: &World) -> BTreeMap<DeliveryKey, DeliveryState> {
     let mut found = BTreeMap::new();
     for (tenant, id) in &world.events {
-        if let Some(explained) = query::event::explain(&world.store, *tenant, *id).unwrap() {
+        if let Some(explained) = query::event::explain(&world.store, *tenant, *id, usize::MAX).unwrap() {
             found.extend(
                 explained
                     .deliveries

@@ -9,6 +9,7 @@ use pushrail_model::attempt::AttemptRecord;
 use pushrail_model::command::{Command, QueueKey, StartJob};
 use pushrail_model::delivery::DeliveryKey;
 use pushrail_model::destination::Destination;
+use pushrail_model::event::Event;
 use pushrail_model::ids::{DeliveryId, EventSeq};
 use pushrail_model::job::JobKind;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
@@ -174,6 +175,71 @@ fn attempts_of_a_destination_come_in_pages_over_days_both_ways() {
     assert_eq!(none, []);
 }
 
+/// Two attempts at each of an event's two destinations, a minute apart; the second one of each delivers.
+fn two_attempts_each(world: &mut World) -> Event {
+    let (tenant, id) = world.events[0];
+    let story = query::event::explain(&world.store, tenant, id, usize::MAX).unwrap();
+    let story = story.unwrap();
+    let retry = Verdict::Retry {
+        after: Span::from_secs(5),
+        window: Span::DAY,
+        retries_max: 3,
+    };
+    let failed = samples::failed(FailureClass::Transient, Cause::Server);
+    for (outcome, verdict) in [(failed, retry), (Outcome::Delivered, Verdict::Settle)] {
+        for delivery in &story.deliveries {
+            world.time = world.time.plus(Span::from_secs(60));
+            record(world, delivery.key, outcome.clone(), verdict);
+        }
+    }
+    story.event
+}
+
+#[test]
+fn attempts_of_an_event_come_in_pages_both_ways() {
+    let mut world = world();
+    let event = two_attempts_each(&mut world);
+    let list = |filter: &query::attempts::Filter, direction: Direction| {
+        let rows = all_pages(|from| {
+            query::attempts::of_event(&world.store, &event, filter, direction, from, &mut { TWO }).unwrap()
+        });
+        let minutes = |record: &AttemptRecord| record.attempt.start.since(BEGINNING).0 / 60_000 % 60;
+        rows.iter().map(minutes).collect::<Vec<_>>()
+    };
+    let all = query::attempts::Filter::default();
+    let delivered = query::attempts::Filter {
+        outcome: Some(query::attempts::Came::Delivered),
+        ..all.clone()
+    };
+    let other_type = query::attempts::Filter {
+        event_type: Some("order.shipped".parse().unwrap()),
+        ..all.clone()
+    };
+
+    assert_eq!(list(&all, Direction::Ascending), [1, 2, 3, 4]);
+    assert_eq!(list(&all, Direction::Descending), [4, 3, 2, 1]);
+    assert_eq!(list(&delivered, Direction::Ascending), [3, 4]);
+    assert_eq!(list(&other_type, Direction::Ascending), []);
+}
+
+#[test]
+fn a_story_reads_the_newest_attempts_up_to_its_limit() {
+    let mut world = world();
+    let event = two_attempts_each(&mut world);
+    let outcomes = |attempts_max: usize| {
+        let story = query::event::explain(&world.store, event.new.tenant, event.id, attempts_max).unwrap();
+        let deliveries = story.unwrap().deliveries.into_iter();
+        let delivered = |record: AttemptRecord| record.attempt.outcome == Outcome::Delivered;
+        deliveries
+            .map(|one| one.attempts.into_iter().map(delivered).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+
+    assert_eq!(outcomes(4), [[false, true], [false, true]]);
+    assert_eq!(outcomes(2), [[true], [true]]);
+    assert_eq!(outcomes(1), [[true], [true]]);
+}
+
 #[test]
 fn a_cursor_of_another_destination_shows_nothing_of_it() {
     let mut world = world();
@@ -280,7 +346,7 @@ fn what_is_settled_is_not_dispatched() {
 fn a_delivery_is_found_by_its_public_id_within_its_tenant_alone() {
     let world = world();
     let (tenant, event) = world.events[0];
-    let explained = query::event::explain(&world.store, tenant, event)
+    let explained = query::event::explain(&world.store, tenant, event, usize::MAX)
         .unwrap()
         .unwrap();
     let found = |place| query::delivery::key(&world.store, tenant, DeliveryId { event, place }).unwrap();
@@ -295,7 +361,7 @@ fn a_delivery_is_found_by_its_public_id_within_its_tenant_alone() {
 fn jobs_are_told_in_turns_however_many_wait() {
     let mut world = world();
     for (tenant, event) in world.events.clone() {
-        let story = query::event::explain(&world.store, tenant, event)
+        let story = query::event::explain(&world.store, tenant, event, usize::MAX)
             .unwrap()
             .unwrap();
         for delivery in story.deliveries {

@@ -489,7 +489,7 @@ fn doors(world: &World) -> Vec<String> {
 fn story(world: &World, event: &str) -> Vec<String> {
     let place: usize = event.strip_prefix('e').unwrap().parse().unwrap();
     let (tenant, id) = world.events[place - 1];
-    let Some(explained) = query::event::explain(&world.store, tenant, id).unwrap() else {
+    let Some(explained) = query::event::explain(&world.store, tenant, id, usize::MAX).unwrap() else {
         return vec![format!("{event} is gone")];
     };
     let new = &explained.event.new;

@@ -340,7 +340,7 @@ impl Script {
                 },
             },
         ));
-        let explained = query::event::explain(&self.world.store, tenant, id).unwrap();
+        let explained = query::event::explain(&self.world.store, tenant, id, usize::MAX).unwrap();
         let owed = explained.and_then(|explained| {
             let mut owed = explained.deliveries.into_iter();
             owed.find(|delivery| delivery.destination.id.as_str() == destination)

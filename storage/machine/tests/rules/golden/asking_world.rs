@@ -87,7 +87,7 @@ pub(super) fn dead(world: &mut World, number: usize) -> DeliveryKey {
     let event = samples::event(&world.store, &tenant, &"order.paid".parse().unwrap(), "x", None);
     world.run(samples::accept(&tenant, vec![event]));
     let (number_of_tenant, id) = *world.events.last().unwrap();
-    let explained = query::event::explain(&world.store, number_of_tenant, id).unwrap();
+    let explained = query::event::explain(&world.store, number_of_tenant, id, usize::MAX).unwrap();
     let key = explained.unwrap().deliveries[0].key;
     let cause = [Cause::Auth, Cause::Missing][number % 2];
     let outcome = samples::failed(FailureClass::Permanent, cause);

@@ -77,7 +77,9 @@ fn publish(world: &mut World, body: &str, key: Option<&str>) {
 /// A delivery to each destination of the event published as the `event`th.
 fn deliveries(world: &World, event: usize) -> Vec<DeliveryKey> {
     let (tenant, id) = world.events[event];
-    let explained = query::event::explain(&world.store, tenant, id).unwrap().unwrap();
+    let explained = query::event::explain(&world.store, tenant, id, usize::MAX)
+        .unwrap()
+        .unwrap();
     explained
         .deliveries
         .into_iter()

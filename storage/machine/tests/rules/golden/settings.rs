@@ -56,7 +56,9 @@ fn publish(world: &mut World) -> DeliveryKey {
     let event = samples::event(&world.store, &tenant, &"order.paid".parse().unwrap(), "x", None);
     world.run(samples::accept(&tenant, vec![event]));
     let (tenant, id) = *world.events.last().unwrap();
-    let explained = query::event::explain(&world.store, tenant, id).unwrap().unwrap();
+    let explained = query::event::explain(&world.store, tenant, id, usize::MAX)
+        .unwrap()
+        .unwrap();
     explained.deliveries[0].key
 }
 
