@@ -39,6 +39,7 @@ mod peers;
 mod persist;
 mod propose;
 mod proposer;
+mod reachability;
 mod record;
 mod rivals;
 mod scrub;

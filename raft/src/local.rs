@@ -19,6 +19,8 @@ use crate::watermark::Watermark;
 
 const LOCK: &str = "LOCK";
 const IDENTITY: &str = "identity";
+/// What stands in every directory of a node beside that.
+const OURS: [&str; 3] = ["log", "watermark", "state"];
 const VERSION: u8 = 2;
 /// Far above what the record needs.
 const RECORD_BYTES_MAX: usize = 4096;
@@ -84,10 +86,15 @@ impl DataDir {
         };
         // What is foreign is left as it was: not even the lock goes into it.
         let foreign = || match first_foreign(root).map_err(io)? {
-            Some(foreign) if !root.join(IDENTITY).exists() => Err(refuse(format!(
+            Some(_) if root.join(IDENTITY).exists() => Ok(()),
+            // Nobody else's directory looks like this.
+            Some(_) if OURS.iter().all(|name| root.join(name).exists()) => {
+                Err(damaged(format!("its file `{IDENTITY}` is gone; {RECOVERY}")))
+            }
+            Some(foreign) => Err(refuse(format!(
                 "it holds `{foreign}` but no file `{IDENTITY}`, so it is not known whose data it is; name an empty directory"
             ))),
-            Some(_) | None => Ok(()),
+            None => Ok(()),
         };
         foreign()?;
         // Payloads lie in it: where it is made here, nobody else looks into it.

@@ -125,6 +125,10 @@ impl Watcher {
                 self.fail(Failure::other(why.to_owned()));
                 return;
             }
+            if let Some(why) = self.misplaced(&core) {
+                self.fail(Failure::other(why));
+                return;
+            }
             match self.join() {
                 Ok(joined) => named = joined,
                 Err(why) => {
@@ -134,6 +138,21 @@ impl Watcher {
             }
             self.take_figures(&core);
         }
+    }
+
+    /// Why this node can never be part of its cluster: another one runs at all addresses of the others.
+    fn misplaced(&self, core: &RaftMetrics<TypeConfig>) -> Option<String> {
+        let members = core.membership_config.membership().nodes();
+        let others: Vec<NodeId> = members
+            .map(|(node, _)| NodeId(*node))
+            .filter(|node| *node != self.peers.me())
+            .collect();
+        let theirs = self.peers.stranger_to(&others)?;
+        let ours = self.peers.cluster().unwrap_or_default();
+        Some(format!(
+            "the data directory is of cluster {ours:032x}, and at the addresses of all its other nodes runs cluster \
+             {theirs:032x}: start this node on its own directory, or with the addresses of its own cluster"
+        ))
     }
 
     /// Notes the cluster's name once the state knows it, and that this node votes once it has been level with the

@@ -67,6 +67,14 @@ impl Network {
     }
 }
 
+fn unreachable(status: &Status) -> RPCError<TypeConfig> {
+    RPCError::Unreachable(Unreachable::from_string(format!(
+        "{:?}: {}",
+        status.code(),
+        status.message()
+    )))
+}
+
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
@@ -109,12 +117,8 @@ impl Peer {
 
     /// A peer that cannot be reached, refuses us, or has stopped: the core waits before it tries again.
     fn unreachable(&self, status: Status) -> RPCError<TypeConfig> {
-        self.peers.heard(&status);
-        RPCError::Unreachable(Unreachable::from_string(format!(
-            "{:?}: {}",
-            status.code(),
-            status.message()
-        )))
+        self.peers.failed(self.target, &status);
+        unreachable(&status)
     }
 
     /// One question beside the entries, with one answer within `time`.
@@ -133,7 +137,10 @@ impl Peer {
         timeout(time, asking)
             .await
             .map_err(|_| self.timed_out(action, time))?
-            .map(Response::into_inner)
+            .map(|answer| {
+                self.peers.answered(self.target);
+                answer.into_inner()
+            })
             .map_err(|status| self.unreachable(status))
     }
 
@@ -144,7 +151,7 @@ impl Peer {
             return Ok(());
         }
         let why = "this node's data directory is new: it asks for no vote before it has caught up";
-        Err(self.unreachable(Status::failed_precondition(why)))
+        Err(unreachable(&Status::failed_precondition(why)))
     }
 
     /// Entries, pipelined, over a call that lasts as long as the core has some.
@@ -212,6 +219,7 @@ impl Peer {
             self.heartbeats = None;
         }
         let response = received.map_err(|status| self.unreachable(status))?;
+        self.peers.answered(self.target);
         calls::appended_from(response).map_err(malformed)
     }
 

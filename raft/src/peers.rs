@@ -15,6 +15,7 @@ use tonic::{Code, Request, Status};
 
 use crate::config::PeerFilter;
 use crate::marks::Marks;
+use crate::reachability::{self, Reachability};
 use crate::rivals::{Rivals, Start};
 use crate::wire::proto::peer_client::PeerClient;
 
@@ -43,6 +44,7 @@ pub(crate) struct Peers {
     cluster: OnceLock<u128>,
     votes: AtomicBool,
     outrun: OnceLock<String>,
+    reachability: Reachability,
     filter: Arc<dyn PeerFilter>,
     channels: Mutex<HashMap<(NodeId, Lane), (String, Channel)>>,
 }
@@ -61,6 +63,7 @@ impl Peers {
             cluster: OnceLock::new(),
             votes: AtomicBool::new(false),
             outrun: OnceLock::new(),
+            reachability: Reachability::default(),
             filter,
             channels: Mutex::default(),
         }
@@ -88,6 +91,22 @@ impl Peers {
     /// Whether it may ask for votes: as long as nobody has a name, those who found a cluster do.
     pub(crate) fn may_campaign(&self) -> bool {
         self.votes() || self.cluster().is_none()
+    }
+
+    /// Takes note of an answer of this node.
+    pub(crate) fn answered(&self, node: NodeId) {
+        self.reachability.answered(node);
+    }
+
+    /// The cluster that answers in place of each of these nodes.
+    pub(crate) fn stranger_to(&self, others: &[NodeId]) -> Option<u128> {
+        self.reachability.stranger_to(others)
+    }
+
+    /// Takes note of an error of a message to this node.
+    pub(crate) fn failed(&self, node: NodeId, status: &Status) {
+        self.reachability.failed(node, status);
+        self.heard(status);
     }
 
     /// Takes note of an error that another node answered: one says that this process must not go on.
@@ -174,10 +193,9 @@ impl Peers {
         if let (Some(ours), Some(theirs)) = (self.cluster(), marks.cluster)
             && ours != theirs
         {
-            tracing::warn!(node = %source, cluster = %format!("{theirs:032x}"), "a node of another cluster was refused");
-            return Err(Status::failed_precondition(format!(
-                "this node belongs to cluster {ours:032x}, the caller to {theirs:032x}"
-            )));
+            // Whoever is refused says so, once: it is at the wrong place, and asks again and again.
+            tracing::debug!(node = %source, cluster = %format!("{theirs:032x}"), "a node of another cluster was refused");
+            return Err(reachability::refusal(ours, theirs));
         }
         self.admit_further(&marks)?;
         Ok(marks)

@@ -90,6 +90,14 @@ async fn a_node_on_damaged_data_names_the_file_and_ends() {
         }
         fs::write(&path, whole).unwrap();
     }
+    let identity = data.join("identity");
+    let whole = fs::read(&identity).unwrap();
+    fs::remove_file(&identity).unwrap();
+    let output = run(&mut cluster);
+    fs::write(&identity, whole).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(DAMAGE), "no identity: {said}");
+    assert!(said.contains("its file `identity` is gone"), "{said}");
 
     cluster.restart(1);
     cluster.ready().await;
