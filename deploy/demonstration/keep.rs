@@ -42,9 +42,17 @@ pub(crate) async fn keep(mut cluster: Cluster, scene: Scene) -> Result<(), Strin
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
     let stop = directory.join("stop");
     let script = format!(
-        "#!/bin/sh\nkill -9 {}\nrm -r '{}'\n",
+        "#!/bin/sh\n\
+         # What was started again since is found by its data directory.\n\
+         for process in /proc/[0-9]*; do\n\
+         \x20 if tr '\\0' ' ' 2>/dev/null <\"$process/cmdline\" | grep -q 'serve .*--data-dir {directory}/'; then\n\
+         \x20   kill -9 \"${{process#/proc/}}\"\n\
+         \x20 fi\n\
+         done\n\
+         kill -9 {} 2>/dev/null\n\
+         rm -r '{directory}'\n",
         pids.join(" "),
-        directory.display()
+        directory = directory.display(),
     );
     fs::write(&stop, script).map_err(|error| error.to_string())?;
     fs::set_permissions(&stop, fs::Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;

@@ -33,8 +33,6 @@ pub struct Endpoint {
 pub struct Audit {
     /// Deliveries that arrived.
     pub delivered: usize,
-    /// Deliveries whose destination was removed before they were delivered.
-    pub cancelled: usize,
     /// Deliveries that needed more than one attempt, whatever came of them.
     pub retried: usize,
     /// Dead letters by reason, such as `permanent, auth (401)`.
@@ -180,10 +178,10 @@ impl Audit {
                     }
                 }
                 v1::DeliveryState::Dead => self.count_dead(&one.event, delivery, explained),
-                v1::DeliveryState::Cancelled => self.cancelled += 1,
                 v1::DeliveryState::Scheduled
                 | v1::DeliveryState::Expired
                 | v1::DeliveryState::Discarded
+                | v1::DeliveryState::Cancelled
                 | v1::DeliveryState::Unspecified => {
                     self.faults
                         .push(format!("{} to {of:?} is {:?}", one.event, delivery.state()));

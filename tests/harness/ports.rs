@@ -1,12 +1,11 @@
-//! Free loopback ports, reserved across test processes that run at the same time: each is held by a lock on a
-//! file that the system lets go when its holder dies. All lie below the ports that the system itself gives to
+//! Free loopback ports, reserved across test processes that run at the same time: each is held by a name that the
+//! system lets go when its holder dies, and that leaves no file behind. All lie below the ports that the system itself gives to
 //! outgoing connections, so that none is taken between being chosen and being used.
 
-use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net;
 
 /// Below the default range of outgoing ports (32768 and up), above what services are usually given.
 const FIRST: u16 = 18_000;
@@ -16,26 +15,25 @@ const LAST: u16 = 32_000;
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    _lock: Option<File>,
+    _held: Option<net::UnixDatagram>,
 }
 
 impl Port {
     /// Reserves a free one.
     ///
     /// # Panics
-    /// If the directory of locks cannot be written, or every port is taken.
+    /// If every port is taken.
     pub fn reserve() -> Self {
-        let locks = lock_directory().expect("a directory for the locks of ports");
         let width = LAST - FIRST;
         let start = rand::random_range(0..width);
         for step in 0..width {
             let number = FIRST + (start + step) % width;
-            let lock = File::create(locks.join(number.to_string())).expect("a lock file of a port");
-            // Order: the lock before the look, so that two who look at once do not both find it free.
-            if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+            // Order: the name before the look, so that two who look at once do not both find it free.
+            let held = hold(number);
+            if held.is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
                 return Self {
                     number,
-                    _lock: Some(lock),
+                    _held: held.ok(),
                 };
             }
         }
@@ -44,7 +42,7 @@ impl Port {
 
     /// One that another process reserved for us.
     pub fn given(number: u16) -> Self {
-        Self { number, _lock: None }
+        Self { number, _held: None }
     }
 
     /// Its address on loopback.
@@ -53,12 +51,10 @@ impl Port {
     }
 }
 
-fn lock_directory() -> io::Result<PathBuf> {
-    // One directory a user: another user's files could not be locked.
-    let user = fs::metadata("/proc/self")?.uid();
-    let directory = std::env::temp_dir().join(format!("pushrail-ports-{user}"));
-    fs::create_dir_all(&directory)?;
-    Ok(directory)
+/// Takes the port's name, of which there is one on a machine.
+fn hold(number: u16) -> io::Result<net::UnixDatagram> {
+    let name = net::SocketAddr::from_abstract_name(format!("pushrail-port-{number}"))?;
+    net::UnixDatagram::bind_addr(&name)
 }
 
 #[cfg(test)]
