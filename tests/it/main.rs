@@ -29,6 +29,7 @@ mod reads;
 mod replay;
 mod replicas;
 mod retention;
+mod run;
 mod sandbox;
 mod secrecy;
 mod settings;
