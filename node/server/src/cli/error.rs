@@ -43,6 +43,8 @@ pub(super) struct CliError {
     exit: Exit,
     // A write of which nobody knows whether it was accepted.
     open: bool,
+    // A write of which the node says itself that it stands, though not all that belongs to it could be done in time.
+    stands: bool,
 }
 
 const NOT_ACCEPTED: &str = "it was certainly not accepted";
@@ -59,6 +61,7 @@ impl CliError {
             help: None,
             exit: Exit::Failed,
             open: false,
+            stands: false,
         }
     }
 
@@ -119,12 +122,15 @@ impl CliError {
                 .map(|one| format!("{}: {}", one.field, one.description));
             this.notes.extend(wrong);
         }
-        this.accepted(failure::accepted(status));
+        let (reason, accepted) = (failure::reason(status), failure::accepted(status));
+        let carried_out = matches!(reason.as_deref(), Some("FENCE_PENDING" | "STATE_BEHIND"));
+        this.stands = carried_out && accepted == Some(Accepted::Unknown);
+        this.accepted(accepted);
         let of_kind = |one: &pushrail_api::Violation| {
             let section = one.field.split('.').next().unwrap_or_default();
             matches!(section, "kind" | "settings" | "credential")
         };
-        this.help = match failure::reason(status).as_deref() {
+        this.help = match reason.as_deref() {
             Some("FIELD_INVALID") if violations.iter().any(of_kind) => {
                 Some("pushrail kinds list; pushrail kinds show webhook".to_owned())
             }
@@ -139,6 +145,10 @@ impl CliError {
     /// it. A node speaks for its own try only: after a silence of another, its no is not the last word.
     fn accepted(&mut self, accepted: Option<Accepted>) {
         self.open |= accepted == Some(Accepted::Unknown);
+        // The message says that it was, and a doubt beside it would contradict it.
+        if self.stands {
+            return;
+        }
         let said =
             |what: &str| self.wrong.contains(what) || self.notes.iter().any(|note| note.contains(what));
         let doubted = matches!(self.exit, Exit::Unavailable | Exit::TimeOut | Exit::Failed);

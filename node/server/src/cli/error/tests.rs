@@ -139,3 +139,37 @@ fn one_wrong_field_is_said_once() {
         "error: cannot publish a..b: event.event_type: an empty segment\n"
     );
 }
+
+#[test]
+fn of_a_change_that_stands_nobody_hears_that_it_is_unknown_whether_it_was_accepted() {
+    for (reason, message) in [
+        (
+            "FENCE_PENDING",
+            "the change stands, but who delivers has not yet said that it follows: node 2",
+        ),
+        (
+            "STATE_BEHIND",
+            "the change was accepted and carried out, but could not be read back (cut off)",
+        ),
+    ] {
+        let metadata = HashMap::from([(failure::ACCEPTED.to_owned(), "unknown".to_owned())]);
+        let details = ErrorDetails::with_error_info(reason, failure::DOMAIN, metadata);
+        let refused = ClientError::Refused {
+            address: "a:1".to_owned(),
+            status: Box::new(Status::with_error_details(Code::Unavailable, message, details)),
+            accepted: Some(Accepted::Unknown),
+            tried: Vec::new(),
+        };
+
+        let error = CliError::of("pause it", &refused).repeating("--request-id", "req-1");
+
+        assert_eq!(
+            error.text(),
+            format!(
+                "error: cannot pause it: {message}\n\
+                 \x20 answered by a:1\n\
+                 \x20 try: the same command with --request-id req-1: what was accepted already is not done twice\n"
+            )
+        );
+    }
+}
