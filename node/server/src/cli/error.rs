@@ -8,7 +8,10 @@ use pushrail_api::{Accepted, ClientError, Lost, Try, failure};
 use tonic::{Code, Status};
 
 use crate::cli::words;
-use crate::services::reasons::Reason;
+
+mod help;
+
+pub(super) use help::Help;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub(super) struct CliError {
     tried: String,
     wrong: String,
     notes: Vec<String>,
-    help: Option<String>,
+    help: Option<Help>,
     exit: Exit,
     // A write of which nobody knows whether it was accepted.
     open: bool,
@@ -79,12 +82,13 @@ impl CliError {
     pub(super) fn of(tried: impl Into<String>, error: &ClientError) -> Self {
         let mut this = match error {
             ClientError::NoAddress | ClientError::BadAddress { .. } => {
-                return Self::usage(tried, error.to_string()).helping("--server 127.0.0.1:7400");
+                return Self::usage(tried, error.to_string())
+                    .helping("the same command with --server 127.0.0.1:7400");
             }
             ClientError::TooLarge { .. } => Self::usage(tried, error.to_string()),
             ClientError::Unreachable { .. } => Self::failed(tried, "no node can be reached")
                 .exiting(Exit::Unavailable)
-                .helping(
+                .advising(
                     "name nodes that run with --server or PUSHRAIL_SERVER; start one: pushrail serve --help",
                 ),
             ClientError::Unanswered { lost, .. } => match lost {
@@ -131,12 +135,11 @@ impl CliError {
             matches!(section, "kind" | "settings" | "credential")
         };
         this.help = match reason.as_deref() {
-            Some("FIELD_INVALID") if violations.iter().any(of_kind) => {
-                Some("pushrail kinds list; pushrail kinds show webhook".to_owned())
-            }
-            // What is wrong with the field says all there is to say.
-            Some("FIELD_INVALID") | None => None,
-            Some(reason) => help(reason),
+            Some("FIELD_INVALID") if violations.iter().any(of_kind) => Some(Help::Command(
+                "pushrail kinds list; pushrail kinds show webhook".to_owned(),
+            )),
+            Some(reason) => Help::against(reason),
+            None => None,
         };
         this
     }
@@ -165,9 +168,9 @@ impl CliError {
     #[must_use]
     pub(super) fn repeating(mut self, flag: &str, value: &str) -> Self {
         if self.open {
-            self.help = Some(format!(
+            self.help = Some(Help::Command(format!(
                 "the same command with {flag} {value}: what was accepted already is not done twice"
-            ));
+            )));
         }
         self
     }
@@ -179,10 +182,22 @@ impl CliError {
         self
     }
 
+    /// With this command as help.
+    #[must_use]
+    pub(super) fn helping(self, command: &str) -> Self {
+        self.helped(Help::Command(command.to_owned()))
+    }
+
+    /// With these words as help.
+    #[must_use]
+    pub(super) fn advising(self, words: &str) -> Self {
+        self.helped(Help::Words(words.to_owned()))
+    }
+
     /// With this help.
     #[must_use]
-    pub(super) fn helping(mut self, help: &str) -> Self {
-        self.help = Some(help.to_owned());
+    pub(super) fn helped(mut self, help: Help) -> Self {
+        self.help = Some(help);
         self
     }
 
@@ -200,7 +215,7 @@ impl CliError {
             text.push_str(&format!("  {note}\n"));
         }
         if let Some(help) = &self.help {
-            text.push_str(&format!("  try: {help}\n"));
+            text.push_str(&format!("  {}\n", help.line()));
         }
         words::harmless(&text)
     }
@@ -221,8 +236,8 @@ impl CliError {
     }
 
     /// What helps.
-    pub(super) fn help(&self) -> Option<&str> {
-        self.help.as_deref()
+    pub(super) fn help(&self) -> Option<&Help> {
+        self.help.as_ref()
     }
 
     /// Says it on stderr.
@@ -273,21 +288,6 @@ fn exit(code: Code) -> Exit {
         | Code::Internal
         | Code::DataLoss => Exit::Failed,
     }
-}
-
-/// The command that helps, where there is one; otherwise the reason's own words.
-fn help(name: &str) -> Option<String> {
-    let command = match name {
-        "TENANT_NOT_FOUND" => "pushrail tenants list; pushrail tenants create <id>",
-        "DESTINATION_NOT_FOUND" => "pushrail destinations list --tenant <tenant>",
-        "ROUTE_NOT_FOUND" => "pushrail routes list --tenant <tenant>",
-        "EVENT_NOT_FOUND" => "the same with --consistency linearizable, or another --tenant",
-        "KIND_NOT_FOUND" => "pushrail kinds list",
-        "CLUSTER_NOT_FORMED" => "pushrail cluster init --member 1=<peer>,<client>,<http> …",
-        "CLUSTER_EXISTS" | "NO_QUORUM" => "pushrail cluster status",
-        _ => return Reason::named(name).map(|reason| reason.remedy.to_owned()),
-    };
-    Some(command.to_owned())
 }
 
 #[cfg(test)]

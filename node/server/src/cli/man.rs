@@ -27,7 +27,7 @@ pub(super) fn run(man: &Man) -> Result<(), CliError> {
             format!("write the manual pages to {}", directory.display()),
             error.to_string(),
         )
-        .helping("a directory that you may write to")
+        .advising("name a directory that you may write to")
     })?;
     write(format!("{}\n", directory.join("pushrail.1").display()).as_bytes())
 }

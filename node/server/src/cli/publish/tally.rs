@@ -3,7 +3,7 @@
 use pushrail_api::{Accepted, failure};
 use tonic::Status;
 
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::{CliError, Exit, Help};
 use crate::cli::words;
 
 /// Errors that are printed at most: whoever has more reads the JSON.
@@ -19,7 +19,7 @@ pub(super) struct Refused {
     /// Whether it may have been accepted.
     pub(super) accepted: Option<Accepted>,
     /// What helps.
-    help: Option<String>,
+    help: Option<Help>,
     /// How a command ends that meets nothing else.
     exit: Exit,
 }
@@ -42,7 +42,7 @@ impl Refused {
             wrong,
             reason: failure::reason(status),
             accepted: failure::accepted(status),
-            help: error.help().map(str::to_owned),
+            help: error.help().cloned(),
             exit: error.exit(),
         }
     }
@@ -58,7 +58,7 @@ impl Refused {
             wrong: error.wrong().to_owned(),
             reason: None,
             accepted,
-            help: error.help().map(str::to_owned),
+            help: error.help().cloned(),
             exit: error.exit(),
         }
     }
@@ -121,9 +121,9 @@ impl Tally {
             error = error.noting([format!("{}: not sent", ranges(&self.unsent))].into_iter());
         }
         error = error.noting(self.notes.iter().cloned());
-        let help = self.groups.iter().find_map(|(why, _)| why.help.as_deref());
+        let help = self.groups.iter().find_map(|(why, _)| why.help.as_ref());
         if let Some(help) = help {
-            error = error.helping(help);
+            error = error.helped(help.clone());
         }
         let perhaps = |(why, _): &(Refused, _)| why.accepted == Some(Accepted::Unknown);
         if self.groups.iter().any(perhaps) || (help.is_none() && !self.unsent.is_empty()) {
