@@ -192,7 +192,8 @@ async fn make(session: &Session, create: &create::Create) -> Result<(), CliError
             ..request
         })
     };
-    let answer = session.change(tried, &create.request, make).await?;
+    let answer = session.change(tried, &create.request, make).await;
+    let answer = answer.map_err(|error| error.of_kind(&create.kind))?;
     let credential = answer.credential.clone();
     let value = serde_json::from_str::<Value>(&credential).unwrap_or_default();
     session.changed_with(answer, &[("credential", credential, value)])?;

@@ -130,14 +130,8 @@ impl CliError {
         let carried_out = matches!(reason.as_deref(), Some("FENCE_PENDING" | "STATE_BEHIND"));
         this.stands = carried_out && accepted == Some(Accepted::Unknown);
         this.accepted(accepted);
-        let of_kind = |one: &pushrail_api::Violation| {
-            let section = one.field.split('.').next().unwrap_or_default();
-            matches!(section, "kind" | "settings" | "credential")
-        };
         this.help = match reason.as_deref() {
-            Some("FIELD_INVALID") if violations.iter().any(of_kind) => Some(Help::Command(
-                "pushrail kinds list; pushrail kinds show webhook".to_owned(),
-            )),
+            Some("FIELD_INVALID") => Help::against_fields(&violations),
             Some(reason) => Help::against(reason),
             None => None,
         };
@@ -171,6 +165,15 @@ impl CliError {
             self.help = Some(Help::Command(format!(
                 "the same command with {flag} {value}: what was accepted already is not done twice"
             )));
+        }
+        self
+    }
+
+    /// Where the help is to look at a kind: at this one, which the command named.
+    #[must_use]
+    pub(super) fn of_kind(mut self, kind: &str) -> Self {
+        if self.help == Some(Help::kind(help::USUAL_KIND)) {
+            self.help = Some(Help::kind(kind));
         }
         self
     }

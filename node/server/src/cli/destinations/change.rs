@@ -79,8 +79,8 @@ pub(super) async fn update(session: &Session, update: Update) -> Result<(), CliE
             ..request
         })
     };
-    let answer = session.change(|| tried, &update.request, ask).await?;
-    session.changed(answer)
+    let answer = session.change(|| tried, &update.request, ask).await;
+    session.changed(answer.map_err(|error| error.of_kind(&present.kind))?)
 }
 
 async fn present(session: &Session, update: &Update, tried: &str) -> Result<Destination, CliError> {

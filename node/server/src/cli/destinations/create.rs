@@ -24,7 +24,7 @@ pub(in crate::cli) struct Create {
     pub(super) tenant: TenantFlag,
     /// What sort of place (pushrail kinds list)
     #[arg(long, default_value = "webhook", value_parser = text)]
-    kind: String,
+    pub(super) kind: String,
     /// Sets the setting `url`
     #[arg(long, required_unless_present = "settings_file", value_parser = text)]
     url: Option<String>,

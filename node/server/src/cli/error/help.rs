@@ -1,7 +1,14 @@
 //! What helps where a verb came to nothing. Errors print it behind their text: a command as `try:`, to be typed as it
 //! stands, and words as `help:`.
 
+use pushrail_api::Violation;
+
 use crate::services::reasons::Reason;
+
+/// What most destinations are.
+pub(super) const USUAL_KIND: &str = "webhook";
+/// What a message says that says already what is allowed.
+const ALLOWANCES: [&str; 4] = ["known:", "must ", "may have", "at most"];
 
 /// What helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +26,26 @@ impl Help {
             Self::Command(command) => format!("try: {command}"),
             Self::Words(words) => format!("help: {words}"),
         }
+    }
+
+    /// What this kind of destination takes.
+    pub(super) fn kind(kind: &str) -> Self {
+        Self::Command(format!("pushrail kinds show {kind}"))
+    }
+
+    /// What helps against wrong fields: a look at what a kind takes, where it is the kind's fields that are wrong, and
+    /// not said what they may be.
+    pub(super) fn against_fields(wrong: &[Violation]) -> Option<Self> {
+        let said = |one: &Violation| ALLOWANCES.iter().any(|words| one.description.contains(words));
+        let of_kind = |one: &Violation| {
+            let section = one.field.split_once('.').map(|(section, _)| section);
+            matches!(section, Some("settings" | "credential"))
+        };
+        if wrong.iter().any(|one| one.field == "kind" && !said(one)) {
+            return Some(Self::Command("pushrail kinds list".to_owned()));
+        }
+        let unsaid = wrong.iter().any(|one| of_kind(one) && !said(one));
+        unsaid.then(|| Self::kind(USUAL_KIND))
     }
 
     /// What helps against this reason: a command where there is one, and otherwise the reason's own words. Those are
@@ -96,6 +123,38 @@ mod tests {
             "try: the same command with another --request-id, if it is to be done anew"
         );
         assert_eq!(Help::against("A_REASON_OF_A_LATER_VERSION"), None);
+    }
+
+    #[test]
+    fn a_kind_is_looked_at_where_its_fields_are_wrong_and_not_said_what_they_may_be() {
+        let against = |wrong: &[(&str, &str)]| {
+            let violations = wrong.iter().map(|(field, description)| Violation {
+                field: (*field).to_owned(),
+                description: (*description).to_owned(),
+            });
+            let help = Help::against_fields(&violations.collect::<Vec<_>>());
+            help.map(|help| help.line())
+        };
+        let show = Some("try: pushrail kinds show webhook".to_owned());
+
+        assert_eq!(against(&[("settings.url", "required")]), show);
+        assert_eq!(
+            against(&[("retry.window", "0 s"), ("credential.secret", "not base64")]),
+            show
+        );
+        assert_eq!(
+            against(&[("kind", "not a kind")]),
+            Some("try: pushrail kinds list".to_owned())
+        );
+        for (field, said) in [
+            ("kind", "unknown kind; known: webhook"),
+            ("settings.uri", "unknown field; known: url, headers"),
+            ("settings.url", "must not be longer than 2048 bytes"),
+            ("settings", "nothing is to change: give what is"),
+            ("event.event_type", "an empty segment"),
+        ] {
+            assert_eq!(against(&[(field, said)]), None, "{field}: {said}");
+        }
     }
 
     #[test]

@@ -173,3 +173,25 @@ fn of_a_change_that_stands_nobody_hears_that_it_is_unknown_whether_it_was_accept
         );
     }
 }
+
+#[test]
+fn the_kind_that_the_command_names_is_the_one_to_look_at() {
+    let mut details = ErrorDetails::with_bad_request_violation("settings.url", "required");
+    details.set_error_info("FIELD_INVALID", failure::DOMAIN, HashMap::new());
+    let status = Status::with_error_details(Code::InvalidArgument, "settings.url: required", details);
+    let refused = || CliError::of_status("create it", &status);
+
+    assert_eq!(
+        refused().help(),
+        Some(&Help::Command("pushrail kinds show webhook".to_owned()))
+    );
+    assert_eq!(
+        refused().of_kind("queue").help(),
+        Some(&Help::Command("pushrail kinds show queue".to_owned()))
+    );
+    let other = CliError::failed("create it", "no").helping("pushrail cluster status");
+    assert_eq!(
+        other.of_kind("queue").help(),
+        Some(&Help::Command("pushrail cluster status".to_owned()))
+    );
+}
