@@ -9,6 +9,7 @@ mod crash;
 mod credentials;
 mod damage;
 mod disk;
+mod early;
 mod failures;
 mod fairness;
 mod follower;

@@ -23,6 +23,7 @@ mod keep;
 mod kinds;
 mod man;
 mod narrow;
+mod pending;
 mod publish;
 mod reach;
 mod routes;
@@ -129,12 +130,24 @@ fn ask(reach: reach::Reach, work: impl for<'a> FnOnce(&'a mut Session) -> Work<'
         .map_err(|error| CliError::failed("start", error.to_string()))?;
     runtime.block_on(async {
         let mut session = Session::open(&reach)?;
-        let interrupted = tokio::signal::ctrl_c();
-        tokio::select! {
-            outcome = work(&mut session) => outcome,
-            _ = interrupted => Err(CliError::interrupted()),
-        }
+        unless(tokio::signal::ctrl_c(), &mut session, work).await
     })
+}
+
+/// Does the work unless `interrupted` comes first; then says what is left behind.
+async fn unless(
+    interrupted: impl Future,
+    session: &mut Session,
+    work: impl for<'a> FnOnce(&'a mut Session) -> Work<'a>,
+) -> Result<(), CliError> {
+    let outcome = tokio::select! {
+        // Order: the work is begun first, so that Ctrl-C still ends the process by itself while the work reads stdin
+        // and nothing can be asked; and what has come to its end is not called interrupted.
+        biased;
+        outcome = work(session) => Some(outcome),
+        _ = interrupted => None,
+    };
+    outcome.unwrap_or_else(|| Err(session.cut_short(CliError::interrupted())))
 }
 
 #[cfg(test)]
@@ -142,6 +155,8 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    type Doing = Box<dyn for<'a> FnOnce(&'a mut Session) -> Work<'a>>;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split_whitespace())
@@ -219,5 +234,70 @@ mod tests {
         let line = "pushrail destinations create --tenant a --url https://e.com --retry-waits 1s --retries 3";
 
         assert!(parse(line).is_err());
+    }
+
+    /// Ctrl-C right after the verb has begun, in front of a node that takes connections and never says a word.
+    async fn interrupted(line: &str) -> CliError {
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let line = format!("{line} --server {}", mute.local_addr().unwrap());
+        let verb = parse(&line).unwrap().verb;
+        let (reach, work): (_, Doing) = if let Verb::Publish(publish) = verb {
+            (
+                publish.reach,
+                Box::new(|session| Box::pin(publish::run(session, publish.what))),
+            )
+        } else if let Verb::Tenants(noun) = verb {
+            (
+                noun.reach,
+                Box::new(|session| Box::pin(tenants::run(session, noun.verb))),
+            )
+        } else if let Verb::Dlq(noun) = verb {
+            (
+                noun.reach,
+                Box::new(|session| Box::pin(dlq::run(session, noun.verb))),
+            )
+        } else {
+            panic!("{verb:?} is not asked here");
+        };
+        let mut session = Session::open(&reach).unwrap();
+        unless(std::future::ready(()), &mut session, work)
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn who_interrupts_a_write_is_told_what_makes_a_repeat_harmless() {
+        let batch = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(batch.path(), "{\"type\":\"a\",\"data\":1}\n").unwrap();
+        let batch = format!(
+            "pushrail publish --tenant acme --batch-file {}",
+            batch.path().display()
+        );
+
+        for (line, key) in [
+            (
+                "pushrail publish --tenant acme --type a --data 1",
+                "--idempotency-key cli-",
+            ),
+            (batch.as_str(), "--idempotency-key cli-"),
+            ("pushrail tenants create acme", "--request-id req-"),
+            ("pushrail dlq replay --tenant acme dlv_1", "--request-id req-"),
+            (
+                "pushrail tenants create acme --request-id mine",
+                "--request-id mine: ",
+            ),
+        ] {
+            let error = interrupted(line).await;
+
+            let text = error.text();
+            assert_eq!(error.exit(), error::Exit::Interrupted, "{line}: {text}");
+            assert!(text.contains("may have been accepted"), "{line}: {text}");
+            assert!(
+                text.contains(&format!("try: the same command with {key}")),
+                "{line}: {text}"
+            );
+        }
+        let read = interrupted("pushrail tenants list").await;
+        assert_eq!(read.text(), "error: cannot wait for an answer: interrupted\n");
     }
 }

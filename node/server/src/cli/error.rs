@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use pushrail_api::{Accepted, ClientError, Lost, Try, failure};
 use tonic::{Code, Status};
 
+use crate::cli::pending::repeat;
 use crate::cli::words;
 
 mod help;
@@ -160,11 +161,9 @@ impl CliError {
 
     /// Names what makes a repeat harmless, where it is open whether the first try was accepted.
     #[must_use]
-    pub(super) fn repeating(mut self, flag: &str, value: &str) -> Self {
+    pub(super) fn repeating(self, flag: &str, value: &str) -> Self {
         if self.open {
-            self.help = Some(Help::Command(format!(
-                "the same command with {flag} {value}: what was accepted already is not done twice"
-            )));
+            return self.helping(&repeat(flag, value));
         }
         self
     }

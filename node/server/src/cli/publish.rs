@@ -85,6 +85,7 @@ pub(super) async fn run(session: &mut Session, what: What) -> Result<(), CliErro
     };
     let tried = format!("publish {} for {}", event.event_type, event.tenant);
     let request = PublishRequest { event: Some(event) };
+    session.sends("--idempotency-key", &key);
     let answer = session.client.publish(request).await.trying(|| tried);
     let answer = answer.map_err(|error| error.repeating("--idempotency-key", &key))?;
     let receipt = answer.receipt.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! One run of a client verb: the client, and the two ways out. Data on stdout, all else on stderr.
 
+use std::cell::RefCell;
 use std::io::{self, Write as _};
 
 use pushrail_api::{Client, ClientError, ClientOptions, Patience};
@@ -7,6 +8,7 @@ use pushrail_model::token::Token;
 use serde_json::Value;
 
 use crate::cli::error::CliError;
+use crate::cli::pending::Pending;
 use crate::cli::reach::{Format, Reach};
 use crate::cli::thing::Reflected;
 use crate::cli::times::{self, Times};
@@ -30,6 +32,8 @@ pub(super) struct Session {
     pub(super) format: Format,
     /// How to print times.
     pub(super) times: Times,
+    // What the error says that ends the verb early.
+    pending: RefCell<Option<Pending>>,
 }
 
 impl Session {
@@ -47,7 +51,27 @@ impl Session {
             client,
             format: reach.output,
             times: Times::new(reach.utc),
+            pending: RefCell::default(),
         })
+    }
+
+    /// From now on this may have happened, however the verb ends.
+    pub(super) fn leaves(&self, pending: Pending) {
+        self.pending.replace(Some(pending));
+    }
+
+    /// A write goes out, and with this flag a repeat of the command does nothing twice.
+    pub(super) fn sends(&self, flag: &'static str, value: &str) {
+        let value = value.to_owned();
+        self.leaves(Pending::Write { flag, value });
+    }
+
+    /// The error of a verb that ends early, with what it leaves behind.
+    pub(super) fn cut_short(&self, error: CliError) -> CliError {
+        match &*self.pending.borrow() {
+            Some(pending) => pending.tell(error),
+            None => error,
+        }
     }
 
     /// Prints data.
@@ -69,7 +93,7 @@ impl Session {
 
     /// Writes bytes to stdout as they are.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
-        write(bytes)
+        write(bytes).map_err(|error| self.cut_short(error))
     }
 
     /// Says something beside the data; only where eyes read.

@@ -229,6 +229,7 @@ impl Session {
         F: Future<Output = Result<A, ClientError>>,
     {
         let id = given.request_id.clone().unwrap_or_else(|| drawn_id("req"));
+        self.sends("--request-id", &id);
         let answer = ask(id.clone()).await.trying(tried);
         answer.map_err(|error| error.repeating("--request-id", &id))
     }

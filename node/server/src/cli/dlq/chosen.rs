@@ -25,6 +25,7 @@ pub(in crate::cli) async fn replay(
 ) -> Result<(), CliError> {
     let deliveries = named(deliveries)?;
     let id = given.request_id.clone().unwrap_or_else(|| drawn_id("req"));
+    session.sends("--request-id", &id);
     let mut results = Vec::new();
     let mut token = String::new();
     for (at, chunk) in deliveries.chunks(CHOSEN_MAX).enumerate() {
@@ -64,6 +65,7 @@ pub(in crate::cli) async fn discard(
 ) -> Result<(), CliError> {
     // One for all calls: each is harmless by itself, and the change log holds them together.
     let id = given.request_id.clone().unwrap_or_else(|| drawn_id("req"));
+    session.sends("--request-id", &id);
     let mut results = Vec::new();
     let mut token = String::new();
     for chunk in named(deliveries)?.chunks(CHOSEN_MAX) {

@@ -26,6 +26,7 @@ pub(super) async fn publish(session: &Session, events: Vec<Numbered>, key: &str)
     let mut tally = Tally::default();
     let mut index = 0;
     let mut calls = calls(events).into_iter();
+    session.sends("--idempotency-key", key);
     for call in calls.by_ref() {
         let request = PublishBatchRequest {
             events: call.iter().map(|one| one.event.clone()).collect(),

@@ -4,6 +4,7 @@ use pushrail_api::{Accepted, failure};
 use tonic::Status;
 
 use crate::cli::error::{CliError, Exit, Help};
+use crate::cli::pending::repeat;
 use crate::cli::words;
 
 /// Errors that are printed at most: whoever has more reads the JSON.
@@ -127,8 +128,7 @@ impl Tally {
         }
         let perhaps = |(why, _): &(Refused, _)| why.accepted == Some(Accepted::Unknown);
         if self.groups.iter().any(perhaps) || (help.is_none() && !self.unsent.is_empty()) {
-            let flag = format!("the same command with --idempotency-key {key}");
-            error = error.helping(&format!("{flag}: what was accepted already is not done twice"));
+            error = error.helping(&repeat("--idempotency-key", key));
         }
         Err(error)
     }
