@@ -177,6 +177,13 @@ impl CliError {
         self
     }
 
+    /// Of this, more of which was tried than of what met the error.
+    #[must_use]
+    pub(super) fn trying(mut self, tried: String) -> Self {
+        self.tried = tried;
+        self
+    }
+
     /// With this exit code.
     #[must_use]
     pub(super) fn exiting(mut self, exit: Exit) -> Self {
