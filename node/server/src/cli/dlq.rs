@@ -3,6 +3,7 @@
 
 mod chosen;
 mod jobs;
+mod watch;
 
 use clap::{ArgGroup, Args, Subcommand};
 use pushrail_api::v1::{

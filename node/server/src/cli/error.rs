@@ -234,6 +234,11 @@ impl CliError {
         self.exit
     }
 
+    /// Whether asking again later may come to another end.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.exit, Exit::Unavailable | Exit::TimeOut)
+    }
+
     /// What is wrong, in a few words.
     pub(super) fn wrong(&self) -> &str {
         &self.wrong

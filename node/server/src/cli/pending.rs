@@ -13,6 +13,13 @@ pub(super) enum Pending {
         /// Its value, which may have been drawn: until now nobody has heard of it.
         value: String,
     },
+    /// A job, which goes on by itself.
+    Job {
+        /// Whose.
+        tenant: String,
+        /// Which.
+        job: String,
+    },
 }
 
 impl Pending {
@@ -22,6 +29,9 @@ impl Pending {
             Self::Write { flag, value } => error
                 .noting(["what was sent may have been accepted all the same".to_owned()].into_iter())
                 .helping(&repeat(flag, value)),
+            Self::Job { tenant, job } => error
+                .noting([format!("job {job} goes on by itself")].into_iter())
+                .helping(&format!("pushrail dlq jobs get {job} --tenant {tenant}")),
         }
     }
 }

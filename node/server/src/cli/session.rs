@@ -55,15 +55,15 @@ impl Session {
         })
     }
 
-    /// From now on this may have happened, however the verb ends.
-    pub(super) fn leaves(&self, pending: Pending) {
-        self.pending.replace(Some(pending));
+    /// From now on this may have happened or goes on, however the verb ends.
+    pub(super) fn leaves(&self, pending: Option<Pending>) {
+        self.pending.replace(pending);
     }
 
     /// A write goes out, and with this flag a repeat of the command does nothing twice.
     pub(super) fn sends(&self, flag: &'static str, value: &str) {
         let value = value.to_owned();
-        self.leaves(Pending::Write { flag, value });
+        self.leaves(Some(Pending::Write { flag, value }));
     }
 
     /// The error of a verb that ends early, with what it leaves behind.

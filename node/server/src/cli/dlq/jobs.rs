@@ -1,15 +1,14 @@
 //! Jobs: replays and discards of all that is dead at a destination. They go on by themselves; here they are begun,
 //! watched and ended.
 
-use std::time::Duration;
-
 use clap::Subcommand;
 use pushrail_api::v1::{
-    CancelDeadLetterJobRequest, Cause, DeadLetterJob, DeadLetterJobKind, DeadLetterJobState,
-    GetDeadLetterJobRequest, ListDeadLetterJobsRequest, StartDeadLetterJobRequest,
+    CancelDeadLetterJobRequest, Cause, DeadLetterJob, DeadLetterJobKind, GetDeadLetterJobRequest,
+    ListDeadLetterJobsRequest, StartDeadLetterJobRequest,
 };
 use serde_json::{Value, json};
 
+use crate::cli::dlq::watch::{came_to, watch};
 use crate::cli::error::CliError;
 use crate::cli::reach::{Fresh, RequestId, TenantFlag, text};
 use crate::cli::session::{Session, Shown, Trying as _};
@@ -17,9 +16,6 @@ use crate::cli::table::table;
 use crate::cli::thing::{Detailed, Reflected, Thing};
 use crate::cli::times::Times;
 use crate::cli::{json as to_json, words};
-
-/// How often a job that is waited for is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
@@ -127,29 +123,18 @@ pub(in crate::cli) async fn begin(
         })
     };
     let mut answer = session.change(tried, given, ask).await?;
+    let mut ended = Ok(());
     if wait && let Some(job) = answer.job.take() {
-        answer.job = Some(watch(session, job).await?);
+        let job = watch(session, job, &answer.token).await?;
+        ended = came_to(&job);
+        answer.job = Some(job);
     }
-    session.changed(answer)
+    session.changed(answer)?;
+    ended
 }
 
-async fn watch(session: &Session, mut job: DeadLetterJob) -> Result<DeadLetterJob, CliError> {
-    while job.state() == DeadLetterJobState::Running {
-        session.note(&format!("{}: {}", job.job, progress(&job)));
-        tokio::time::sleep(LOOK_EVERY).await;
-        let request = GetDeadLetterJobRequest {
-            tenant: job.tenant.clone(),
-            job: job.job.clone(),
-            consistency: None,
-        };
-        let answer = session.client.get_dead_letter_job(request).await;
-        let answer = answer.trying(|| format!("watch job {}", job.job))?;
-        job = answer.job.unwrap_or(job);
-    }
-    Ok(job)
-}
-
-fn progress(job: &DeadLetterJob) -> String {
+/// How far it is.
+pub(super) fn progress(job: &DeadLetterJob) -> String {
     let total = job
         .total
         .map_or_else(|| "?".to_owned(), |total| total.to_string());
