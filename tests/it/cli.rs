@@ -370,7 +370,8 @@ async fn dead_letters_are_counted_shown_discarded_and_replayed_all_at_once_by_th
     let shown = String::from_utf8(shell.exits(&format!("dlq show {first}"), 0).stdout).unwrap();
     assert!(shown.contains("orders.paid") && shown.contains("401"), "{shown}");
 
-    shell.exits(&format!("dlq discard {first}"), 0);
+    shell.exits(&format!("dlq discard {first}"), 2);
+    shell.exits(&format!("dlq discard {first} --yes"), 0);
     shell.exits(&format!("dlq show {first} --consistency linearizable"), 3);
     let job = shell.json("dlq replay --all --destination orders --wait -o json");
     assert_eq!(job["job"]["state"], "done", "{job}");

@@ -196,8 +196,8 @@ mod tests {
             "pushrail dlq list --tenant acme --cause too-large --status 413",
             "pushrail dlq show dlv_1 --tenant acme",
             "pushrail dlq replay --tenant acme --all --destination hook --cause server --wait",
-            "pushrail dlq discard --tenant acme dlv_1 dlv_2",
-            "pushrail dlq discard --tenant acme --all --destination hook",
+            "pushrail dlq discard --tenant acme dlv_1 dlv_2 --yes",
+            "pushrail dlq discard --tenant acme --all --destination hook --yes",
             "pushrail dlq jobs list --tenant acme",
             "pushrail dlq jobs get job_1 --tenant acme",
             "pushrail dlq jobs cancel job_1 --tenant acme",
@@ -299,5 +299,23 @@ mod tests {
         }
         let read = interrupted("pushrail tenants list").await;
         assert_eq!(read.text(), "error: cannot wait for an answer: interrupted\n");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_given_up_only_by_who_says_that_it_is_meant() {
+        for line in [
+            "pushrail dlq discard --tenant acme dlv_1",
+            "pushrail dlq discard --tenant acme --all --destination hook",
+        ] {
+            let refused = interrupted(line).await;
+            let meant = interrupted(&format!("{line} --yes")).await;
+
+            assert_eq!(refused.exit(), error::Exit::Usage, "{line}");
+            assert_eq!(
+                refused.text(),
+                "error: cannot discard dead letters: it cannot be undone\n  try: the same command with --yes\n"
+            );
+            assert_eq!(meant.exit(), error::Exit::Interrupted, "{line}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use pushrail_api::v1::{
 };
 use serde_json::{Value, json};
 
+use crate::cli::changing::Sure;
 use crate::cli::error::CliError;
 use crate::cli::narrow::{self, Narrow};
 use crate::cli::reach::{Fresh, Pages, Reach, RequestId, TenantFlag, number, text};
@@ -47,7 +48,12 @@ pub(super) enum Verb {
     /// Run one, several or all of a destination again: same payload, same event id, a new run with all its retries
     Replay(Which),
     /// Give one, several or all of a destination up for good; their attempts stay on record
-    Discard(Which),
+    Discard {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        sure: Sure,
+    },
     /// Replays and discards of whole destinations
     #[command(subcommand)]
     Jobs(jobs::Verb),
@@ -124,11 +130,14 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<(), CliErro
             )
         }
         Verb::Replay(which) if which.all => begin(session, which, DeadLetterJobKind::Replay).await,
-        Verb::Discard(which) if which.all => begin(session, which, DeadLetterJobKind::Discard).await,
         Verb::Replay(which) => {
             chosen::replay(session, &which.tenant.tenant, which.deliveries, &which.request).await
         }
-        Verb::Discard(which) => {
+        Verb::Discard { which, sure } => {
+            sure.check("discard dead letters")?;
+            if which.all {
+                return begin(session, which, DeadLetterJobKind::Discard).await;
+            }
             chosen::discard(session, &which.tenant.tenant, which.deliveries, &which.request).await
         }
         Verb::Jobs(verb) => jobs::run(session, verb).await,
