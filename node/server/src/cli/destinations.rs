@@ -15,6 +15,7 @@ use crate::cli::session::{Session, Trying as _};
 
 mod change;
 mod create;
+mod retry;
 mod show;
 mod trial;
 
@@ -53,7 +54,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         fresh: Fresh,
     },
-    /// Change one; what is left out stays, but retries are given whole
+    /// Change one; what is left out stays
     Update(Box<change::Update>),
     /// Give one another credential; both sign until the overlap is over, and the new one is shown once, here
     Rotate(change::Rotate),

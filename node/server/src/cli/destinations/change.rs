@@ -11,7 +11,8 @@ use pushrail_model::limits;
 use serde_json::{Value, json};
 
 use crate::cli::changing::{Version, linearizable};
-use crate::cli::destinations::create::{Retry, credential, object};
+use crate::cli::destinations::create::{credential, object};
+use crate::cli::destinations::retry::Retry;
 use crate::cli::error::CliError;
 use crate::cli::reach::{RequestId, TenantFlag, number, text};
 use crate::cli::session::{Session, Trying as _};
@@ -119,7 +120,7 @@ impl Update {
             destination: self.destination.clone(),
             version: self.version.version.unwrap_or(present.version),
             settings,
-            retry: self.retry.is_given().then(|| self.retry.policy()),
+            retry: self.retry.policy_on(present.retry.as_ref())?,
             concurrency: self.concurrency,
             description: self.description.clone(),
             request_id: String::new(),
@@ -155,6 +156,8 @@ pub(super) async fn rotate(session: &Session, rotate: Rotate) -> Result<(), CliE
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use pushrail_api::v1::retry_policy::Waits;
+    use pushrail_api::v1::{ExponentialWaits, RetryPolicy};
 
     use super::*;
 
@@ -164,11 +167,25 @@ mod tests {
         update: Update,
     }
 
+    fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+        Some(prost_types::Duration { seconds, nanos: 0 })
+    }
+
     fn request(line: &[&str]) -> UpdateDestinationRequest {
         let fixed = ["x", "--tenant", "acme", "hook"];
         let given = Line::try_parse_from(fixed.iter().chain(line)).unwrap_or_else(|error| panic!("{error}"));
         let present = Destination {
             settings: r#"{"headers":{"x-a":"b"},"url":"https://old.example/"}"#.to_owned(),
+            retry: Some(RetryPolicy {
+                waits: Some(Waits::Exponential(ExponentialWaits {
+                    first: seconds(7),
+                    factor: 3,
+                    cap: seconds(70),
+                    retries: Some(5),
+                })),
+                window: seconds(700),
+                floor: seconds(9),
+            }),
             version: 7,
             ..Destination::default()
         };
@@ -180,6 +197,12 @@ mod tests {
         let url = request(&["--url", "https://new.example/"]);
         let concurrency = request(&["--concurrency", "3", "--version", "5"]);
         let retry = request(&["--retries", "2"]);
+        let growing = ExponentialWaits {
+            first: seconds(7),
+            factor: 3,
+            cap: seconds(70),
+            retries: Some(2),
+        };
 
         assert_eq!(
             url.settings.as_deref(),
@@ -190,6 +213,14 @@ mod tests {
             (concurrency.version, concurrency.settings, concurrency.concurrency),
             (5, None, Some(3))
         );
-        assert!(retry.retry.is_some() && retry.description.is_none());
+        assert_eq!((retry.version, retry.description), (7, None));
+        assert_eq!(
+            retry.retry,
+            Some(RetryPolicy {
+                waits: Some(Waits::Exponential(growing)),
+                window: seconds(700),
+                floor: seconds(9),
+            })
+        );
     }
 }

@@ -1,18 +1,16 @@
-//! A destination to make, as the command line gives it: settings, credential, retries.
+//! A destination to make, as the command line gives it: settings and credential.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use pushrail_api::v1::{
-    CreateDestinationRequest, ExplicitWaits, ExponentialWaits, RetryPolicy, retry_policy,
-};
+use pushrail_api::v1::CreateDestinationRequest;
 use pushrail_model::limits;
 use serde_json::{Map, Value, json};
 
+use crate::cli::destinations::retry::Retry;
 use crate::cli::error::CliError;
+use crate::cli::given;
 use crate::cli::reach::{RequestId, TenantFlag, number, text};
-use crate::cli::{given, times};
 
 /// A destination to make.
 #[derive(Debug, Args)]
@@ -47,86 +45,6 @@ pub(in crate::cli) struct Create {
     pub(super) request: RequestId,
     #[command(flatten)]
     retry: Retry,
-}
-
-/// When to retry.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Retries")]
-pub(super) struct Retry {
-    /// One wait for each retry, such as 1s,5s,1m; empty: no retry
-    #[arg(
-        long,
-        value_name = "DURATIONS",
-        value_parser = waits,
-        conflicts_with_all = ["retry_first", "retry_factor", "retry_cap", "retries"]
-    )]
-    retry_waits: Option<Waits>,
-    /// The first wait [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = times::span)]
-    retry_first: Option<Duration>,
-    /// Growth from one wait to the next [default: 4]
-    #[arg(long, value_name = "NUMBER", value_parser = number(1, u32::MAX))]
-    retry_factor: Option<u32>,
-    /// No wait is longer [default: 6h]
-    #[arg(long, value_name = "DURATION", value_parser = times::span)]
-    retry_cap: Option<Duration>,
-    /// How many retries [default: 10]
-    #[arg(long, value_name = "NUMBER", value_parser = number(0, limits::RETRIES_MAX))]
-    retries: Option<u32>,
-    /// No retry is scheduled later than this after the first attempt was due [default: 24h]
-    #[arg(long, value_name = "DURATION", value_parser = times::span)]
-    retry_window: Option<Duration>,
-    /// The least wait after a 429, a 503 or a time-out that named none [default: 60s]
-    #[arg(long, value_name = "DURATION", value_parser = times::span)]
-    retry_floor: Option<Duration>,
-}
-
-/// The waits of a list; none at all for `--retry-waits ''`.
-#[derive(Clone, Debug)]
-struct Waits(Vec<Duration>);
-
-fn waits(text: &str) -> Result<Waits, String> {
-    if text.trim().is_empty() {
-        return Ok(Waits(Vec::new()));
-    }
-    let waits = text.split(',').enumerate().map(|(at, wait)| {
-        let wrong = |why| format!("wait {} is `{wait}`: it must be {why}", at + 1);
-        times::span(wait.trim()).map_err(wrong)
-    });
-    Ok(Waits(waits.collect::<Result<_, _>>()?))
-}
-
-impl Retry {
-    /// Whether anything of it was given.
-    pub(super) fn is_given(&self) -> bool {
-        self.retry_waits.is_some()
-            || self.retry_first.is_some()
-            || self.retry_factor.is_some()
-            || self.retry_cap.is_some()
-            || self.retries.is_some()
-            || self.retry_window.is_some()
-            || self.retry_floor.is_some()
-    }
-
-    /// The whole policy; what was not given takes its default.
-    pub(super) fn policy(&self) -> RetryPolicy {
-        let waits = match &self.retry_waits {
-            Some(waits) => retry_policy::Waits::Explicit(ExplicitWaits {
-                waits: waits.0.iter().copied().map(times::duration).collect(),
-            }),
-            None => retry_policy::Waits::Exponential(ExponentialWaits {
-                first: self.retry_first.map(times::duration),
-                factor: self.retry_factor.unwrap_or_default(),
-                cap: self.retry_cap.map(times::duration),
-                retries: self.retries,
-            }),
-        };
-        RetryPolicy {
-            waits: Some(waits),
-            window: self.retry_window.map(times::duration),
-            floor: self.retry_floor.map(times::duration),
-        }
-    }
 }
 
 impl Create {
@@ -178,6 +96,7 @@ pub(super) fn object(text: &str, what: &str) -> Result<Map<String, Value>, CliEr
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use pushrail_api::v1::{ExplicitWaits, ExponentialWaits, retry_policy};
 
     use super::*;
 
