@@ -200,3 +200,38 @@ async fn a_kept_sandbox_goes_on_where_it_ended() {
     second.interrupt().await;
     assert!(directory.join("node-1").is_dir());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_sandbox_makes_anew_what_was_removed_from_it_and_no_route_twice() {
+    let kept = tempfile::tempdir().unwrap();
+    let keep = format!("--keep={}", kept.path().join("sand").display());
+    let routes = |sandbox: &Sandbox| sandbox.run(&["routes", "list", "-o", "name"]);
+
+    let mut first = Sandbox::start(&[&keep]).await;
+    first.run(&["destinations", "delete", "receiver", "--yes"]);
+    first.interrupt().await;
+    let mut second = Sandbox::start(&[&keep]).await;
+    let event = second.publish("{}");
+    second.arrives(&event, 200).await;
+    let made = routes(&second);
+    second.run(&[
+        "routes",
+        "create",
+        "mine",
+        "--pattern",
+        "order.*",
+        "--destination",
+        "receiver",
+    ]);
+    second.run(&["routes", "delete", &made, "--yes"]);
+    second.interrupt().await;
+    let mut third = Sandbox::start(&[&keep]).await;
+
+    let said = tail(&second.around.path().join("said"), 100);
+    assert!(
+        said.contains("receiver had been removed, and is made anew"),
+        "{said}"
+    );
+    assert_eq!(routes(&third), "mine");
+    third.interrupt().await;
+}
