@@ -9,8 +9,8 @@ use std::sync::Arc;
 use raft_log::{ChunkId, Dump, DumpApi, RaftLog, chunked_wal};
 
 use crate::record::LogTypes;
-use crate::seal::{Sealed, sum_up};
-use crate::watermark::Mark;
+use crate::seal::{Sealed, SealsError, sum_up};
+use crate::watermark::{Mark, WatermarkError};
 
 /// A file of the log is not what it was.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,28 @@ pub(crate) enum LogDamage {
         #[source]
         source: io::Error,
     },
+}
+
+/// The log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// It could not be opened or read.
+    #[error("open the log in {dir}")]
+    Io {
+        dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Watermark(#[from] WatermarkError),
+    #[error(transparent)]
+    Seals(#[from] SealsError),
+    /// A file of it is not what it was.
+    #[error(transparent)]
+    Damage(#[from] LogDamage),
+    /// It does not hold what was once on disk.
+    #[error("the log in {dir} {lost}: what was acknowledged is gone")]
+    Lost { dir: PathBuf, lost: String },
 }
 
 /// Holds the files against the seals of the full ones and against what the watermark keeps of the newest. Answers the

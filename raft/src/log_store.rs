@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use pushrail_model::ids::NodeId;
@@ -20,11 +20,11 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::{Cause, Failure};
 use crate::flush::{FlushHook, Group, Task, Waiter};
-use crate::log_check::{self, LogDamage};
+use crate::log_check::{self, LogDamage, LogError};
 use crate::record::{IdRecord, LogTypes, PayloadRecord, VoteRecord};
-use crate::seal::{Sealer, Seals, SealsError};
+use crate::seal::{Sealer, Seals};
 use crate::types::{LogEntry, LogId, TypeConfig, Vote};
-use crate::watermark::{Watermark, WatermarkError};
+use crate::watermark::Watermark;
 
 const MIB: usize = 1024 * 1024;
 /// How long the watermark may be ahead of its copy on disk.
@@ -41,6 +41,7 @@ pub(crate) struct LogOptions {
     pub(crate) chunk_bytes: usize,
     /// Bytes of entries kept in memory beyond those of the newest file.
     pub(crate) cache_bytes: usize,
+    pub(crate) mark_sync_every: Duration,
     pub(crate) after_flush: Option<FlushHook>,
 }
 
@@ -53,31 +54,10 @@ impl LogOptions {
             seals,
             chunk_bytes: 16 * MIB,
             cache_bytes: 32 * MIB,
+            mark_sync_every: MARK_SYNC_INTERVAL,
             after_flush: None,
         }
     }
-}
-
-/// The log cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LogError {
-    /// It could not be opened or read.
-    #[error("open the log in {dir}")]
-    Io {
-        dir: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Watermark(#[from] WatermarkError),
-    #[error(transparent)]
-    Seals(#[from] SealsError),
-    /// A file of it is not what it was.
-    #[error(transparent)]
-    Damage(#[from] LogDamage),
-    /// It does not hold what was once on disk.
-    #[error("the log in {dir} {lost}: what was acknowledged is gone")]
-    Lost { dir: PathBuf, lost: String },
 }
 
 /// The open log. Cheap to clone; the files close when the last clone is gone.
@@ -164,7 +144,7 @@ impl LogStore {
         let beside = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("log-flush".to_owned())
-            .spawn(move || beside.serve(&received))
+            .spawn(move || beside.serve(&received, options.mark_sync_every))
             .map_err(failed)?;
         Ok(Self {
             owner: Arc::new(Owner {
@@ -275,17 +255,24 @@ impl Shared {
     }
 
     /// The thread beside the log: flushes what gathered, and brings the watermark to disk.
-    fn serve(&self, tasks: &Receiver<Task>) {
+    fn serve(&self, tasks: &Receiver<Task>, sync_every: Duration) {
+        let mut next_sync = Instant::now() + sync_every;
         loop {
-            match tasks.recv_timeout(MARK_SYNC_INTERVAL) {
+            match tasks.recv_timeout(next_sync.saturating_duration_since(Instant::now())) {
                 Ok(Task::Flush) => {
                     // An error has reached those who wait for the flush already, through its callback.
                     if let Err(error) = self.group.flush_next(&mut self.write()) {
                         tracing::error!(%error, "the log refused a flush");
                     }
                 }
-                Ok(Task::SyncMark) | Err(RecvTimeoutError::Timeout) => self.group.sync_mark(),
+                Ok(Task::SyncMark) => next_sync = Instant::now(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // After every task: under load the next one is there long before a wait could end.
+            if next_sync <= Instant::now() {
+                self.group.sync_mark();
+                next_sync = Instant::now() + sync_every;
             }
         }
         let mut log = self.write();

@@ -73,7 +73,8 @@ struct Inner {
     mark: Mark,
     /// Raised by every lowering: a flush that began before it may not raise the mark again.
     era: u64,
-    unsynced: bool,
+    /// The sequence of the slot written last when the file was last synced.
+    synced: u64,
 }
 
 impl Watermark {
@@ -126,7 +127,7 @@ impl Watermark {
                 sequence: newest.sequence,
                 mark: newest.mark,
                 era: 0,
-                unsynced: false,
+                synced: newest.sequence,
             }),
         })
     }
@@ -189,6 +190,12 @@ impl Watermark {
         self.sync_locked(&mut self.lock())
     }
 
+    /// How many marks it had been given when it was last synced.
+    #[cfg(test)]
+    pub(crate) fn synced(&self) -> u64 {
+        self.lock().synced
+    }
+
     fn write(&self, inner: &mut Inner, mark: Mark) -> Result<(), WatermarkError> {
         let sequence = inner.sequence + 1;
         let slot = Slot {
@@ -201,16 +208,15 @@ impl Watermark {
             .map_err(|source| self.failed("write", source))?;
         inner.sequence = sequence;
         inner.mark = mark;
-        inner.unsynced = true;
         Ok(())
     }
 
     fn sync_locked(&self, inner: &mut Inner) -> Result<(), WatermarkError> {
-        if inner.unsynced {
+        if inner.synced < inner.sequence {
             self.file
                 .sync_data()
                 .map_err(|source| self.failed("sync", source))?;
-            inner.unsynced = false;
+            inner.synced = inner.sequence;
         }
         Ok(())
     }

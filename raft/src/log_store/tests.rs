@@ -177,6 +177,35 @@ async fn many_appends_share_few_flushes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_watermark_is_brought_to_disk_while_flush_follows_flush() {
+    let disk = Disk::new();
+    let slow: FlushHook = Arc::new(|| {
+        std::thread::sleep(Duration::from_millis(5));
+        Ok(())
+    });
+    let mut log = LogStore::open(LogOptions {
+        // No file is full meanwhile, which would be another reason to sync.
+        chunk_bytes: 16 * MIB,
+        mark_sync_every: Duration::from_millis(200),
+        after_flush: Some(slow),
+        ..disk.options()
+    })
+    .unwrap();
+    let synced = log.group().watermark().synced();
+
+    // One more always waits while another is flushed, so that the thread beside the log is never left alone for long.
+    let mut under_way = begin(&mut log, vec![entry(1, 0, 10)]).await;
+    for index in 1..200 {
+        let next = begin(&mut log, vec![entry(1, index, 10)]).await;
+        under_way.await.unwrap().unwrap();
+        under_way = next;
+    }
+
+    assert!(log.group().watermark().synced() > synced);
+    under_way.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_failed_flush_nothing_is_accepted_any_more() {
     let disk = Disk::new();
     let mut log = disk.hooked(Arc::new(|| Err(io::Error::other("the disk is gone"))));
