@@ -97,7 +97,7 @@ impl Failure {
         let cause = match error {
             StoreError::Io { source, .. } => Cause::of_io(source),
             StoreError::Damaged { .. } | StoreError::DamagedEntry { .. } => Cause::Damage,
-            StoreError::UnknownCommand { .. } => Cause::Other,
+            StoreError::UnknownRow { .. } | StoreError::UnknownCommand { .. } => Cause::Other,
         };
         Self {
             cause,

@@ -239,6 +239,18 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// A later version wrote a row that this one does not know: it must stop, never skip.
+    #[error(
+        "{table:?} row {key} was written by a later version of this program, which must go on with it: {what}"
+    )]
+    UnknownRow {
+        /// Where.
+        table: Table,
+        /// Its key, in hex.
+        key: String,
+        /// What is not known.
+        what: String,
+    },
     /// An entry of the log is not what was proposed.
     #[error("log entry {index} is damaged: {what}")]
     DamagedEntry {
@@ -248,11 +260,13 @@ pub enum StoreError {
         what: String,
     },
     /// An entry holds what this version does not know: it must stop, never skip.
-    #[error("log entry {index} holds {what}, which this version does not know")]
+    #[error(
+        "log entry {index} was proposed by a later version of this program, which must go on with it: {what}"
+    )]
     UnknownCommand {
         /// Which entry.
         index: u64,
-        /// What.
+        /// What is not known.
         what: String,
     },
 }

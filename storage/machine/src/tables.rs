@@ -166,18 +166,45 @@ fn value_of<K: Row>(key: &[u8], value: Bytes) -> Result<K::Value, StoreError> {
 
 /// A row whose value cannot be read.
 pub(crate) fn unreadable(table: Table, key: &[u8], error: &DecodeError) -> StoreError {
-    damaged(table, key, &error.in_full())
+    let (key, what) = (hex(key), error.in_full());
+    if error.is_of_later_version() {
+        StoreError::UnknownRow { table, key, what }
+    } else {
+        StoreError::Damaged { table, key, what }
+    }
 }
 
 /// A row that must not be as it is, or must not be missing.
 pub(crate) fn damaged(table: Table, key: &[u8], what: &str) -> StoreError {
+    StoreError::Damaged {
+        table,
+        key: hex(key),
+        what: what.to_owned(),
+    }
+}
+
+fn hex(key: &[u8]) -> String {
     let mut hex = String::with_capacity(key.len() * 2);
     for byte in key {
         write!(hex, "{byte:02x}").expect("a string takes all that is written to it");
     }
-    StoreError::Damaged {
-        table,
-        key: hex,
-        what: what.to_owned(),
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_later_version_is_not_called_damaged() {
+        // Field 99 of a delivery, empty: a state of tomorrow. And a place that no delivery can have.
+        let tomorrow = decode::<pushrail_model::delivery::Delivery>(Bytes::from_static(&[0x9a, 0x06, 0]));
+        let damaged =
+            decode::<pushrail_model::delivery::Delivery>(Bytes::from_static(&[0x08, 0xff, 0xff, 0xff, 0x7f]));
+
+        let error = unreadable(Table::Deliveries, &[1], &tomorrow.unwrap_err());
+        assert!(matches!(error, StoreError::UnknownRow { .. }), "{error}");
+        let error = unreadable(Table::Deliveries, &[1], &damaged.unwrap_err());
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
 use crate::answers::Answers;
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, present, required, shard, wire_enum};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, chosen, required, shard, wire_enum};
 
 wire_enum!(AttemptAnswer, AttemptAnswer, "attempt answer", { Effective, Late, Repeated, Unknown });
 wire_enum!(ReplayAnswer, ReplayAnswer, "replay answer", { Started, NotDead, Unknown });
@@ -94,7 +94,7 @@ impl Wire for Response {
 
     fn from_wire(message: proto::Response) -> Result<Self, DecodeError> {
         use proto::response::Response as Kind;
-        Ok(match present(message.response, "response")? {
+        Ok(match chosen(message.response, "response")? {
             Kind::Done(proto::Done {}) => Self::Done,
             Kind::Events(events) => Self::Events(all_from_wire(events.answers)?),
             Kind::Attempts(attempts) => Self::Attempts(all_from_wire(attempts.answers)?),
@@ -154,7 +154,7 @@ impl Wire for EventAnswer {
 
     fn from_wire(message: proto::EventAnswer) -> Result<Self, DecodeError> {
         use proto::event_answer::Answer;
-        Ok(match present(message.answer, "event answer")? {
+        Ok(match chosen(message.answer, "event answer")? {
             Answer::Accepted(accepted) => Self::Accepted {
                 event: required(accepted.event, "event")?,
                 deliveries: accepted.deliveries,
@@ -202,7 +202,7 @@ impl Wire for Rejection {
 
     fn from_wire(message: proto::Rejection) -> Result<Self, DecodeError> {
         use proto::rejection::Rejection as Kind;
-        Ok(match present(message.rejection, "rejection")? {
+        Ok(match chosen(message.rejection, "rejection")? {
             Kind::AlreadyInitialised(proto::AlreadyInitialised {}) => Self::AlreadyInitialised,
             Kind::AlreadyExists(proto::NamedObject { kind, id }) => Self::AlreadyExists { kind, id },
             Kind::NotFound(proto::NamedObject { kind, id }) => Self::NotFound { kind, id },

@@ -12,7 +12,7 @@ use pushrail_model::verdict::{DeathReason, Verdict};
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, narrowed, partition, present, required, wire_enum};
+use crate::codec::wire::{Wire, chosen, narrowed, partition, required, wire_enum};
 
 wire_enum!(FailureClass, FailureClass, "failure class", { Transient, Permanent });
 wire_enum!(Cause, Cause, "cause", {
@@ -181,7 +181,7 @@ impl Wire for Verdict {
 
     fn from_wire(message: proto::Verdict) -> Result<Self, DecodeError> {
         use proto::verdict::Verdict as Kind;
-        Ok(match present(message.verdict, "verdict")? {
+        Ok(match chosen(message.verdict, "verdict")? {
             Kind::Settle(proto::Settle {}) => Self::Settle,
             Kind::Retry(retry) => Self::Retry {
                 after: Span(retry.after),

@@ -10,7 +10,9 @@ use crate::codec::error::DecodeError;
 use crate::codec::job::{cause_from_wire, cause_to_wire};
 use crate::codec::proto;
 use crate::codec::tenant::{heard, said};
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, narrowed, parsed, present, required, wire_enum};
+use crate::codec::wire::{
+    Wire, all_from_wire, all_to_wire, chosen, narrowed, parsed, present, required, wire_enum,
+};
 
 wire_enum!(Fact, ChangeFact, "fact", {
     TenantCreated,
@@ -108,14 +110,14 @@ impl Wire for Image {
     fn from_wire(message: proto::Image) -> Result<Self, DecodeError> {
         use proto::destination_image::State;
         use proto::image::Image as Kind;
-        Ok(match present(message.image, "image")? {
+        Ok(match chosen(message.image, "image")? {
             Kind::Tenant(tenant) => Self::Tenant {
                 description: tenant.description,
                 retention: heard(tenant.retention),
             },
             Kind::Destination(destination) => Self::Destination {
                 spec: Box::new(required(destination.spec, "destination spec")?),
-                state: match present(destination.state, "destination state")? {
+                state: match chosen(destination.state, "destination state")? {
                     State::Active(proto::DestinationActive {}) => DestinationState::Active,
                     State::Paused(proto::DestinationPaused {}) => DestinationState::Paused,
                     State::Disabled(proto::DestinationDisabled { why }) => DestinationState::Disabled { why },

@@ -9,7 +9,7 @@ use pushrail_model::verdict::DeathReason;
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, narrowed, present, required};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, chosen, narrowed, required};
 
 impl Wire for Delivery {
     type Message = proto::Delivery;
@@ -47,7 +47,7 @@ impl Wire for Delivery {
         use proto::delivery::State;
         Ok(Self {
             place: narrowed(message.place, "place")?,
-            state: match present(message.state, "delivery state")? {
+            state: match chosen(message.state, "delivery state")? {
                 State::Scheduled(scheduled) => DeliveryState::Scheduled {
                     due: Timestamp(scheduled.due),
                 },

@@ -7,7 +7,7 @@ use pushrail_model::time::{Span, Timestamp};
 
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
-use crate::codec::wire::{Wire, all_from_wire, all_to_wire, parsed, present, required, shard};
+use crate::codec::wire::{Wire, all_from_wire, all_to_wire, chosen, parsed, required, shard};
 
 impl Wire for DestinationSpec {
     type Message = proto::DestinationSpec;
@@ -65,7 +65,7 @@ impl Wire for RetryPolicy {
     fn from_wire(message: proto::RetryPolicy) -> Result<Self, DecodeError> {
         use proto::retry_policy::Waits as Kind;
         Ok(Self {
-            waits: match present(message.waits, "waits")? {
+            waits: match chosen(message.waits, "waits")? {
                 Kind::Exponential(waits) => Waits::Exponential {
                     first: Span(waits.first),
                     factor: waits.factor,
@@ -118,7 +118,7 @@ impl Wire for Destination {
             number: DestinationNo(message.number),
             shard: shard(message.shard)?,
             spec: required(message.spec, "destination spec")?,
-            state: match present(message.state, "destination state")? {
+            state: match chosen(message.state, "destination state")? {
                 State::Active(proto::DestinationActive {}) => DestinationState::Active,
                 State::Paused(proto::DestinationPaused {}) => DestinationState::Paused,
                 State::Disabled(proto::DestinationDisabled { why }) => DestinationState::Disabled { why },

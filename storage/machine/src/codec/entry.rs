@@ -58,20 +58,13 @@ pub fn entry_time(payload: &Bytes) -> Result<Timestamp, DecodeError> {
 
 /// The entry at `index`. A [`StoreError`] tells the node to stop: it may not skip what it does not know.
 pub fn decode_entry(index: LogIndex, payload: &Bytes) -> Result<Entry, StoreError> {
-    read_entry(index, payload.clone()).map_err(|error| match &error {
-        DecodeError::UnknownCommand { .. } | DecodeError::UnknownFormat { .. } => {
-            StoreError::UnknownCommand {
-                index: index.0,
-                what: error.in_full(),
-            }
+    read_entry(index, payload.clone()).map_err(|error| {
+        let (index, what) = (index.0, error.in_full());
+        if error.is_of_later_version() {
+            StoreError::UnknownCommand { index, what }
+        } else {
+            StoreError::DamagedEntry { index, what }
         }
-        DecodeError::Protobuf(_)
-        | DecodeError::Missing { .. }
-        | DecodeError::Invalid { .. }
-        | DecodeError::Entry { .. } => StoreError::DamagedEntry {
-            index: index.0,
-            what: error.in_full(),
-        },
     })
 }
 
@@ -128,4 +121,65 @@ fn read_header(rest: &mut Bytes) -> Result<Header, DecodeError> {
 
 fn cut(what: &'static str) -> DecodeError {
     DecodeError::Entry { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry with one batch, which holds one attempt that failed of `cause`.
+    fn with_attempt(cause: i32, verdict: Option<proto::Verdict>) -> Bytes {
+        let attempt = proto::Attempt {
+            delivery: Some(proto::DeliveryKey::default()),
+            failure: Some(proto::Failure {
+                class: proto::FailureClass::Transient.into(),
+                cause,
+                ..proto::Failure::default()
+            }),
+            observed: Some(proto::Observed::default()),
+            verdict,
+            ..proto::Attempt::default()
+        };
+        let record = proto::RecordAttempts {
+            partition: 0,
+            attempts: vec![attempt],
+        };
+        let batch = proto::Batch {
+            commands: vec![proto::Command {
+                command: Some(proto::command::Command::RecordAttempts(record)),
+            }],
+            ..proto::Batch::default()
+        };
+        encode_entry_payload(Timestamp(0), &[batch.encode_to_vec().into()])
+    }
+
+    #[test]
+    fn what_a_later_version_may_add_is_unknown_and_what_it_may_not_is_damage() {
+        let network = proto::Cause::Network.into();
+        let settles = || {
+            Some(proto::Verdict {
+                verdict: Some(proto::verdict::Verdict::Settle(proto::Settle {})),
+            })
+        };
+        let read = |entry: Bytes| decode_entry(LogIndex(7), &entry);
+        assert!(read(with_attempt(network, settles())).is_ok());
+
+        for of_tomorrow in [
+            with_attempt(99, settles()),
+            with_attempt(network, Some(proto::Verdict { verdict: None })),
+        ] {
+            let error = read(of_tomorrow).unwrap_err();
+            assert!(
+                matches!(error, StoreError::UnknownCommand { index: 7, .. }),
+                "{error}"
+            );
+        }
+        for damaged in [with_attempt(0, settles()), with_attempt(network, None)] {
+            let error = read(damaged).unwrap_err();
+            assert!(
+                matches!(error, StoreError::DamagedEntry { index: 7, .. }),
+                "{error}"
+            );
+        }
+    }
 }

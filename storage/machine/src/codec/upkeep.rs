@@ -9,7 +9,7 @@ use crate::codec::change::{actor, actor_to_wire};
 use crate::codec::error::DecodeError;
 use crate::codec::proto;
 use crate::codec::wire::{
-    Wire, all_from_wire, all_to_wire, invalid, partition, present, required, wire_enum,
+    Wire, all_from_wire, all_to_wire, chosen, invalid, partition, present, required, wire_enum,
 };
 
 wire_enum!(Bucketed, Bucketed, "bucketed rows", { Attempts, IdempotencyKeys, Requests });
@@ -144,7 +144,7 @@ impl Wire for RequestRow {
         use proto::request_row::Left as Kind;
         Ok(Self {
             tenant: TenantNo(message.tenant),
-            left: match present(message.left, "what is left")? {
+            left: match chosen(message.left, "what is left")? {
                 Kind::Replay(request_id) => Left::Replay(request_id),
                 Kind::Job(job) => Left::Job(JobNo(job)),
             },

@@ -46,6 +46,11 @@ pub(super) fn present<T>(value: Option<T>, field: &'static str) -> Result<T, Dec
     value.ok_or(DecodeError::Missing { field })
 }
 
+/// The choice that was made. One always is, and is left out by prost where a later version added it.
+pub(super) fn chosen<T>(choice: Option<T>, field: &'static str) -> Result<T, DecodeError> {
+    choice.ok_or(DecodeError::Unknown { field })
+}
+
 /// A message that always stands there, converted.
 pub(super) fn required<T: Wire>(message: Option<T::Message>, field: &'static str) -> Result<T, DecodeError> {
     T::from_wire(present(message, field)?)
@@ -118,8 +123,8 @@ impl Wire for EventId {
     }
 }
 
-/// Converts an enum of the model to and from its protobuf twin, variant by variant; *unspecified* and what this
-/// version does not know are refused.
+/// Converts an enum of the model to and from its protobuf twin, variant by variant; *unspecified* is refused, and so is
+/// a number that this version does not know, as such: a later one added it.
 macro_rules! wire_enum {
     ($model:ty, $proto:ident, $field:literal, { $($variant:ident),+ $(,)? }) => {
         impl $crate::codec::wire::Wire for $model {
@@ -134,9 +139,10 @@ macro_rules! wire_enum {
             fn from_wire(message: i32) -> Result<Self, $crate::codec::error::DecodeError> {
                 match $crate::codec::proto::$proto::try_from(message) {
                     $(Ok($crate::codec::proto::$proto::$variant) => Ok(Self::$variant),)+
-                    Ok($crate::codec::proto::$proto::Unspecified) | Err(_) => {
+                    Ok($crate::codec::proto::$proto::Unspecified) => {
                         Err($crate::codec::wire::invalid($field, message))
                     }
+                    Err(_) => Err($crate::codec::error::DecodeError::Unknown { field: $field }),
                 }
             }
         }

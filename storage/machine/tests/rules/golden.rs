@@ -409,7 +409,7 @@ fn a_command_of_tomorrow_stops_the_node() {
 
     let text = error.to_string();
     assert!(
-        text.contains("log entry 12") && text.contains("does not know"),
+        text.contains("log entry 12") && text.contains("a later version"),
         "{text}"
     );
 }
