@@ -19,9 +19,7 @@ mod upkeep;
 mod wire;
 
 pub(crate) use crate::codec::attempt::encode_attempt_record;
-pub use crate::codec::entry::{
-    HEADER_BYTES, decode_batch, decode_entry, encode_batch, encode_entry_payload, entry_time,
-};
+pub use crate::codec::entry::{HEADER_BYTES, decode_batch, decode_entry, encode_batch, encode_entry_payload};
 pub use crate::codec::error::DecodeError;
 pub(crate) use crate::codec::record::{decode_event, encode_event};
 pub(crate) use crate::codec::wire::{Wire, decode, encode};

@@ -1,6 +1,6 @@
 //! The state's answers; equal on every node.
 
-use crate::ids::{DestinationNo, Epoch, EventId, JobNo, LogIndex, RouteNo, TenantNo};
+use crate::ids::{DestinationNo, EventId, JobNo, LogIndex, RouteNo, TenantNo};
 use crate::job::JobState;
 use crate::replay::{DiscardAnswer, ReplayAnswer};
 use crate::shard::ShardId;
@@ -144,9 +144,6 @@ pub enum Rejection {
         /// How many there may be.
         limit: u64,
     },
-    /// The batch is below the door's lowest open one, or of an earlier boot: certainly not accepted by this copy.
-    #[error("the batch was retired by its door")]
-    BatchRetired,
     /// The object has changed in between.
     #[error("the object is at version {present}")]
     VersionMoved {
@@ -162,11 +159,5 @@ pub enum Rejection {
         id: String,
         /// What it has.
         holds: String,
-    },
-    /// The shard's epoch is another.
-    #[error("the shard is at epoch {present}")]
-    EpochMoved {
-        /// Its epoch.
-        present: Epoch,
     },
 }

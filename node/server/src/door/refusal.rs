@@ -200,9 +200,6 @@ impl From<&Rejection> for Refusal {
             },
             Rejection::VersionMoved { present } => Self::VersionMoved { present: *present },
             Rejection::AlreadyInitialised => Self::ClusterExists,
-            Rejection::BatchRetired | Rejection::EpochMoved { .. } => Self::NotAccepted {
-                why: rejection.to_string(),
-            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Responses and rejections.
 
-use pushrail_model::ids::{DestinationNo, Epoch, JobNo, LogIndex, RouteNo, TenantNo};
+use pushrail_model::ids::{DestinationNo, JobNo, LogIndex, RouteNo, TenantNo};
 use pushrail_model::job::JobState;
 use pushrail_model::replay::{DiscardAnswer, ReplayAnswer};
 use pushrail_model::response::{AttemptAnswer, EventAnswer, Rejection, Response};
@@ -188,9 +188,7 @@ impl Wire for Rejection {
                     what: what.clone(),
                     limit: *limit,
                 }),
-                Self::BatchRetired => Kind::BatchRetired(proto::BatchRetired {}),
                 Self::VersionMoved { present } => Kind::VersionMoved(*present),
-                Self::EpochMoved { present } => Kind::EpochMoved(present.0),
                 Self::NotEmpty { kind, id, holds } => Kind::NotEmpty(proto::NotEmpty {
                     kind: kind.clone(),
                     id: id.clone(),
@@ -208,12 +206,8 @@ impl Wire for Rejection {
             Kind::NotFound(proto::NamedObject { kind, id }) => Self::NotFound { kind, id },
             Kind::RemovedSince(proto::NamedObject { kind, id }) => Self::RemovedSince { kind, id },
             Kind::LimitReached(proto::LimitReached { what, limit }) => Self::LimitReached { what, limit },
-            Kind::BatchRetired(proto::BatchRetired {}) => Self::BatchRetired,
             Kind::VersionMoved(present) => Self::VersionMoved { present },
             Kind::NotEmpty(proto::NotEmpty { kind, id, holds }) => Self::NotEmpty { kind, id, holds },
-            Kind::EpochMoved(epoch) => Self::EpochMoved {
-                present: Epoch(epoch),
-            },
         })
     }
 }

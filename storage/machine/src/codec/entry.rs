@@ -1,5 +1,5 @@
 //! Entries as the log carries them: sixteen bytes of header, then each batch behind its length. A follower keeps
-//! and forwards these bytes as they came, and reads the time without reading the rest.
+//! and forwards these bytes as they came.
 //!
 //! Header: `PR`, format, 0, count of batches (u32), time (u64); the numbers little-endian.
 
@@ -49,11 +49,6 @@ pub fn encode_entry_payload(time: Timestamp, batches: &[Bytes]) -> Bytes {
 
 fn length_of(length: usize) -> u32 {
     u32::try_from(length).expect("an entry is bounded by limits::ENTRY_BYTES_MAX")
-}
-
-/// The leader's stamp on an entry.
-pub fn entry_time(payload: &Bytes) -> Result<Timestamp, DecodeError> {
-    Ok(read_header(&mut payload.clone())?.time)
 }
 
 /// The entry at `index`. A [`StoreError`] tells the node to stop: it may not skip what it does not know.

@@ -16,7 +16,6 @@ use bytes::{Buf, BufMut, Bytes};
 
 use pushrail_machine::codec::{
     decode_answers, decode_batch, decode_entry, encode_answers, encode_batch, encode_entry_payload,
-    entry_time,
 };
 use pushrail_machine::digest::digest;
 use pushrail_machine::memory::MemoryStore;
@@ -171,7 +170,6 @@ fn an_entry_is_written_as_it_was() {
 
     let kept = golden("entry.bin", &encode_entry_payload(time, &batches));
 
-    assert_eq!(entry_time(&kept).unwrap(), time);
     let entry = decode_entry(LogIndex(7), &kept).unwrap();
     assert_eq!(
         (entry.index, entry.time, entry.batches.len()),
@@ -200,9 +198,7 @@ fn every_answer_is_written_as_it_was() {
             what: "routes".to_owned(),
             limit: 256,
         },
-        Rejection::BatchRetired,
         Rejection::VersionMoved { present: 4 },
-        Rejection::EpochMoved { present: Epoch(5) },
     ];
     let mut responses = vec![
         Response::Done,
