@@ -18,7 +18,8 @@ use crate::snapshot::{SnapshotBuilder, SnapshotFiles, SnapshotMeta, Snapshots, o
 use crate::state::{self, Standing, State};
 use crate::types::{LogId, StoredMembership, TypeConfig};
 
-/// Bytes of entries that are applied as one write at most: bounds memory and the longest write.
+/// Bytes of entries that are handed over to be applied together at most: bounds what waits. How much of it makes one
+/// write is decided where it is applied.
 const GROUP_BYTES: usize = 2 * 1024 * 1024;
 
 /// Where the state lies, and how it is kept.

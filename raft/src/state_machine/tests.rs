@@ -149,6 +149,43 @@ async fn an_unknown_entry_stops_the_node_and_leaves_nothing_behind() {
     assert!(apply(&mut machine, [naming(4, 9)]).await.is_err());
 }
 
+/// An entry that changes a row for each of its batches and little else: a door's answers.
+fn touching(index: u64, rows: u64) -> LogEntry {
+    let batches: Vec<Bytes> = (0..rows)
+        .map(|place| BatchNumber(index * rows + place))
+        .map(|number| {
+            encode_batch(&Batch {
+                node: NodeId(1),
+                boot: BootId(1),
+                number,
+                lowest_open: number,
+                commands: Vec::new(),
+            })
+        })
+        .collect();
+    entry(
+        index,
+        Payload(encode_entry_payload(Timestamp(1_000_000 * index), &batches)),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_change_many_rows_are_not_one_write_however_small_they_are() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut machine, state) = machine(root.path());
+    let entries: Vec<_> = (1..=10).map(|index| touching(index, 4096)).collect();
+    assert!(entries.iter().map(payload_bytes).sum::<usize>() < GROUP_BYTES);
+
+    // What was written before the node stopped shows where the first writes ended.
+    let unknown = entry(11, Payload(Bytes::from_static(b"not an entry at all")));
+    let refused = apply(&mut machine, entries.into_iter().chain([unknown])).await;
+
+    assert!(refused.is_err());
+    let applied = state.view().unwrap().applied();
+    assert!(LogIndex(6) <= applied && applied <= LogIndex(8), "{applied:?}");
+    assert_eq!(clock(&state), Timestamp(1_000_000 * applied.0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_entry_is_applied_twice() {
     let root = tempfile::tempdir().unwrap();

@@ -73,6 +73,16 @@ impl<'a> Txn<'a> {
         pending.cleared.push((start, end));
     }
 
+    /// Rows that are put or deleted one by one.
+    pub fn rows(&self) -> usize {
+        self.pending.iter().map(|pending| pending.rows.len()).sum()
+    }
+
+    /// Ranges that are cleared. Every read of a row that is not pending walks those of its table.
+    pub fn ranges(&self) -> usize {
+        self.pending.iter().map(|pending| pending.cleared.len()).sum()
+    }
+
     /// Everything pending, in the order of tables and keys.
     pub fn into_changes(self) -> Changes {
         let mut changes = Vec::new();
