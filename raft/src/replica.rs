@@ -307,7 +307,8 @@ impl Replica {
         self.parts.lease.recorded();
     }
 
-    /// Figures of the state's database, for metrics.
+    /// Figures of the state's database, for metrics. Whoever samples them now and then has a replica that ends soon after a
+    /// write in the background has failed, however little is applied meanwhile.
     pub fn store_properties(&self) -> Result<Properties, StoreError> {
         self.parts.state.properties()
     }

@@ -144,9 +144,19 @@ impl State {
         self.current().store.flush()
     }
 
-    /// Figures of the database, for metrics.
+    /// Figures of the database, for metrics. They also show what no writer is told: a flush or a compaction that failed in
+    /// the background.
     pub(crate) fn properties(&self) -> Result<Properties, StoreError> {
-        self.current().store.properties()
+        let properties = self.current().store.properties()?;
+        self.look_at(&properties);
+        Ok(properties)
+    }
+
+    /// Says that the node must stop, if these figures show it.
+    pub(crate) fn look_at(&self, properties: &Properties) {
+        if let Err(error) = properties.check() {
+            self.fail(Failure::of_store(&error));
+        }
     }
 
     /// Where applied entries put their hints.

@@ -13,9 +13,11 @@ use pushrail_machine::codec::{encode_batch, encode_entry_payload};
 use pushrail_model::command::{Batch, Command, InitCluster};
 use pushrail_model::ids::{BatchNumber, BootId, LogIndex, NodeId};
 use pushrail_model::time::Timestamp;
+use pushrail_rocks::Properties;
 
 use super::*;
 use crate::config::ScrubPolicy;
+use crate::error::Cause;
 use crate::flush::FlushHook;
 use crate::hints::HintSender;
 use crate::log_store::{LogOptions, LogStore};
@@ -220,6 +222,23 @@ async fn the_state_is_brought_to_disk_once_enough_was_applied() {
     drop(machine);
 
     assert!(state.properties().unwrap().table_bytes > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_failed_in_the_background_stops_the_node_when_the_figures_are_sampled() {
+    let root = tempfile::tempdir().unwrap();
+    let (_machine, state) = machine(root.path());
+    let sound = state.properties().unwrap();
+    assert_eq!(*state.failure().borrow(), None);
+
+    state.look_at(&Properties {
+        background_errors: 1,
+        ..sound
+    });
+
+    let failure = state.failure().borrow().clone().unwrap();
+    assert_eq!(failure.cause, Cause::Disk);
+    assert!(failure.why.contains("in the background"), "{}", failure.why);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,6 +56,24 @@ pub struct Properties {
     pub background_errors: u64,
 }
 
+impl Properties {
+    /// An error where a flush or a compaction has failed since the start. RocksDB would try that again by itself, but a
+    /// node does not go on with a disk that has lost a write.
+    pub fn check(&self) -> Result<(), StoreError> {
+        background_failed(self.background_errors)
+    }
+}
+
+fn background_failed(writes: u64) -> Result<(), StoreError> {
+    if writes == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Io {
+        what: "write the state in the background".into(),
+        source: std::io::Error::other(format!("{writes} flushes or compactions have failed")),
+    })
+}
+
 impl RocksStore {
     /// Opens the database in `path`; creates it where there is none.
     pub fn open(path: &Path, options: &RocksOptions) -> Result<Self, StoreError> {
@@ -171,8 +189,7 @@ impl RocksStore {
 
     /// Brings everything committed so far to disk, at one point, and waits for it.
     ///
-    /// It fails also when a flush or compaction in the background has failed since the start: RocksDB would try
-    /// that again by itself, but a node does not go on with a disk that has lost a write.
+    /// It fails also where [`Properties::check`] does.
     pub fn flush(&self) -> Result<(), StoreError> {
         let families: Vec<_> = Family::ALL
             .into_iter()
@@ -183,13 +200,7 @@ impl RocksStore {
         self.db
             .flush_cfs_opt(&families, &options)
             .map_err(store_error("flush the state"))?;
-        match self.number(None, names::BACKGROUND_ERRORS)? {
-            0 => Ok(()),
-            failed => Err(StoreError::Io {
-                what: "flush the state".into(),
-                source: std::io::Error::other(format!("{failed} writes in the background failed earlier")),
-            }),
-        }
+        background_failed(self.number(None, names::BACKGROUND_ERRORS)?)
     }
 
     /// Makes a checkpoint in `dir`, which must not exist yet: flushes, then links the files.
