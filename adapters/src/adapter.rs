@@ -46,8 +46,9 @@ pub trait Link: Send + Sync {
         plain::payload(&event.new.payload)
     }
 
-    /// Exactly one wire request for these events, at most as many as the kind's batch allows. No retry inside:
-    /// retrying is the core's. It ends within the time limits of [`Net`].
+    /// Exactly one exchange for these events, at most as many as the kind's batch allows. No retry inside: retrying is
+    /// the core's ([`Net`] makes a request once more that a stale connection swallowed). It ends within the time
+    /// limits of [`Net`].
     async fn send(&self, batch: &[Dispatch<'_>]) -> Reply;
 
     /// What [`Link::send`] would send, for a person to look at; `None`: this kind has nothing to show.

@@ -23,6 +23,7 @@ use tower_service::Service;
 
 use crate::names::{NoAddress, Resolver};
 use crate::proxy::{Proxy, TunnelError};
+use crate::wire::Watched;
 
 /// Addresses of one name that are tried at most.
 const ADDRESSES_MAX: usize = 8;
@@ -208,7 +209,7 @@ impl Write for Dialled {
     }
 }
 
-/// A connector held to a time for all that it does: name, connection and TLS together.
+/// A connector held to a time for all that it does: name, connection and TLS together; what it connects is watched.
 #[derive(Clone)]
 pub(crate) struct Within<C> {
     pub(crate) connector: C,
@@ -223,9 +224,9 @@ where
     C::Future: Future<Output = Result<C::Response, BoxError>> + Send + 'static,
     C::Response: Send + 'static,
 {
-    type Response = C::Response;
+    type Response = TokioIo<Watched<C::Response>>;
     type Error = BoxError;
-    type Future = BoxFuture<'static, Result<C::Response, BoxError>>;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.connector.poll_ready(cx)
@@ -236,7 +237,7 @@ where
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
-                Ok(done) => done,
+                Ok(done) => done.map(Watched::over),
                 Err(_) => Err(DialError::TimedOut(limit).into()),
             }
         })

@@ -15,8 +15,10 @@ pub mod sign;
 pub mod spec;
 pub mod webhooks;
 
+mod ask;
 mod dial;
 mod http;
 mod names;
 mod plain;
 mod retry_after;
+mod wire;

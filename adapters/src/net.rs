@@ -1,5 +1,6 @@
 //! The way out: connections, time limits, size limits and the guard on addresses, for every kind alike. One exchange
-//! is one request and one answer; nothing is followed or repeated here.
+//! is one request and one answer; nothing is followed, and nothing repeated but a request that a stale connection
+//! swallowed, once.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Error as ClientError;
 use ipnet::IpNet;
 use pushrail_model::limits;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::adapter::Fault;
+use crate::ask::{Asking, Wanted, find};
 use crate::dial::{DialError, Dialler, Remote, Within};
 use crate::guard::Guard;
 use crate::names::{NoAddress, Resolver};
@@ -30,17 +31,6 @@ pub use crate::names::{Answers, Names};
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// How long a response's body may take: the status has decided already, only the excerpt is still wanted.
 const BODY_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
-/// Unused connections kept for one host.
-const IDLE_PER_HOST_MAX: usize = 32;
-/// What an HTTP/2 receiver may send before we have read it: per stream, and per connection.
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// A silent HTTP/2 connection is asked after the first, and dropped after the second.
-const PING_AFTER: Duration = Duration::from_secs(10);
-const PING_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// What a node's configuration says about the way out.
 #[derive(Clone, Debug)]
 pub struct NetConfig {
@@ -86,7 +76,7 @@ pub struct Net {
 }
 
 struct Inner {
-    client: Client<Within<HttpsConnector<Dialler>>, Full<Bytes>>,
+    asking: Asking,
     total_timeout: Duration,
 }
 
@@ -134,19 +124,9 @@ impl Net {
             connector: secured,
             limit: config.connect_timeout,
         };
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(PING_AFTER)
-            .http2_keep_alive_timeout(PING_TIME_MAX)
-            .build(connector);
         Ok(Self {
             inner: Arc::new(Inner {
-                client,
+                asking: Asking::over(connector),
                 total_timeout: config.total_timeout,
             }),
         })
@@ -157,7 +137,7 @@ impl Net {
         let deadline = Instant::now() + self.inner.total_timeout;
         let target = target(&request.url);
         let wire = wire(request)?;
-        match timeout_at(deadline, self.inner.client.request(wire)).await {
+        match timeout_at(deadline, self.inner.asking.ask(wire)).await {
             Ok(Ok(response)) => Ok(read(response, deadline).await),
             Ok(Err(error)) => Err(failed(&target, &error)),
             Err(_) => Err(Failed {
@@ -168,7 +148,7 @@ impl Net {
     }
 }
 
-fn wire(request: Request) -> Result<http::Request<Full<Bytes>>, Failed> {
+fn wire(request: Request) -> Result<Wanted, Failed> {
     let mut wire = http::Request::builder()
         .method(request.method)
         .uri(request.url.as_str())
@@ -253,21 +233,6 @@ fn failed(target: &str, error: &ClientError) -> Failed {
         fault,
         detail: format!("{target}: {words}"),
     }
-}
-
-/// Looks through an error and its sources, also inside the I/O errors that wrap TLS's.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<std::io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 /// The last words of a chain: the layers above only say that something below failed.

@@ -8,6 +8,7 @@ mod kinds;
 mod limits;
 mod pages;
 mod proxy;
+mod stale;
 mod support;
 mod tls;
 mod webhook;

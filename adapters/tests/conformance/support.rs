@@ -44,6 +44,10 @@ pub(crate) enum Answer {
     Whole(Vec<u8>),
     /// None: the connection is closed.
     Close,
+    /// These bytes, and the connection is closed.
+    Cut(&'static str),
+    /// None: the connection is reset.
+    Reset,
     /// None: the connection stays, silent.
     Silent,
     /// The first bytes at once, then the second again and again, with pauses.
@@ -139,6 +143,8 @@ async fn serve(
         match script(&request) {
             Answer::Whole(bytes) => stream.write_all(&bytes).await?,
             Answer::Close => return Ok(()),
+            Answer::Cut(bytes) => return stream.write_all(bytes.as_bytes()).await,
+            Answer::Reset => return stream.set_zero_linger(),
             Answer::Silent => {
                 stream.read_u8().await?;
             }

@@ -31,7 +31,7 @@ fn acceptor(protocol: &[u8]) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-fn net(roots: &[&[u8]], name: &str) -> Net {
+pub(crate) fn net(roots: &[&[u8]], name: &str) -> Net {
     net_with(|config| {
         let known = [(name.to_owned(), vec![Ipv4Addr::LOCALHOST.into()])];
         config.names = Names::Only(known.into());
@@ -41,6 +41,26 @@ fn net(roots: &[&[u8]], name: &str) -> Net {
 
 /// Accepts connections over TLS, answers every request over HTTP/2 with 204, and counts.
 pub(crate) async fn http2_receiver(
+    connections: Arc<AtomicUsize>,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+) -> SocketAddr {
+    http2_receiver_that(End::Never, connections, bodies).await
+}
+
+/// What becomes of each connection when its second request comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Never,
+    /// It is closed.
+    Closed,
+    /// Its end is announced, this request not included.
+    GoneAway,
+    /// It stays, and the request is reset.
+    Reset(h2::Reason),
+}
+
+pub(crate) async fn http2_receiver_that(
+    end: End,
     connections: Arc<AtomicUsize>,
     bodies: Arc<Mutex<Vec<Vec<u8>>>>,
 ) -> SocketAddr {
@@ -57,7 +77,21 @@ pub(crate) async fn http2_receiver(
                     return;
                 };
                 let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut requests = 0;
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    requests += 1;
+                    match end {
+                        End::Closed if requests == 2 => return,
+                        End::GoneAway if requests == 2 => {
+                            connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+                            continue;
+                        }
+                        End::Reset(reason) if requests == 2 => {
+                            respond.send_reset(reason);
+                            continue;
+                        }
+                        End::Never | End::Closed | End::GoneAway | End::Reset(_) => {}
+                    }
                     let bodies = Arc::clone(&bodies);
                     tokio::spawn(async move {
                         let mut body = request.into_body();
