@@ -33,10 +33,19 @@ impl fmt::Display for What {
     }
 }
 
+/// A network that cannot have been meant as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "allowed network {0}: its prefix reaches beyond the IPv4 addresses inside IPv6, so it would allow others and not these; write \
+     it as IPv4"
+)]
+pub struct Unclear(pub IpNet);
+
 impl Guard {
     /// Allows public addresses and these networks.
-    pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self { allowed }
+    pub fn new(allowed: Vec<IpNet>) -> Result<Self, Unclear> {
+        let allowed = allowed.into_iter().map(canonical).collect::<Result<_, _>>()?;
+        Ok(Self { allowed })
     }
 
     /// Whether `address` may be dialled.
@@ -59,6 +68,25 @@ impl Guard {
         }
     }
 }
+
+/// A network in the form in which addresses are judged: one of IPv4 addresses in IPv6's clothes would never match.
+fn canonical(network: IpNet) -> Result<IpNet, Unclear> {
+    let IpNet::V6(v6) = network else {
+        return Ok(network);
+    };
+    let Some(address) = v6.addr().to_ipv4_mapped() else {
+        return Ok(network);
+    };
+    let prefix = v6
+        .prefix_len()
+        .checked_sub(MAPPED_PREFIX)
+        .ok_or(Unclear(network))?;
+    let v4 = Ipv4Net::new(address, prefix).map_err(|_| Unclear(network))?;
+    Ok(v4.into())
+}
+
+/// Bits before the IPv4 address in `::ffff:a.b.c.d`.
+const MAPPED_PREFIX: u8 = 96;
 
 /// IPv4: public unless listed (IANA's special-purpose registry, and what clouds put beside it).
 const NOT_PUBLIC_V4: &[(Ipv4Net, &str)] = &[
@@ -211,12 +239,30 @@ mod tests {
 
     #[test]
     fn an_allowed_network_opens_itself_and_nothing_else() {
-        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]).unwrap();
 
         assert_eq!(guard.check("127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("::ffff:127.0.0.1".parse().unwrap()), Ok(()));
         assert_eq!(guard.check("fd12::1".parse().unwrap()), Ok(()));
         assert!(guard.check("::1".parse().unwrap()).is_err());
         assert!(guard.check("10.0.0.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn an_allowed_ipv4_network_in_ipv6s_clothes_opens_the_ipv4_network() {
+        let guard = Guard::new(vec!["::ffff:10.1.0.0/112".parse().unwrap()]).unwrap();
+
+        assert_eq!(guard.check("10.1.2.3".parse().unwrap()), Ok(()));
+        assert_eq!(guard.check("::ffff:10.1.2.3".parse().unwrap()), Ok(()));
+        assert!(guard.check("10.2.0.1".parse().unwrap()).is_err());
+        assert!(guard.check("::1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_prefix_that_leaves_the_ipv4_addresses_inside_ipv6_is_not_taken() {
+        // Read as IPv6 this is ::/8, with loopback in it and without 10.0.0.1.
+        let network: IpNet = "::ffff:10.0.0.0/8".parse().unwrap();
+
+        assert_eq!(Guard::new(vec![network]).unwrap_err(), Unclear(network));
     }
 }

@@ -21,7 +21,7 @@ use url::Url;
 use crate::adapter::Fault;
 use crate::ask::{Asking, Wanted, find};
 use crate::dial::{DialError, Dialler, Remote, Within};
-use crate::guard::Guard;
+use crate::guard::{Guard, Unclear};
 use crate::names::{NoAddress, Resolver};
 use crate::proxy::Proxy;
 
@@ -67,6 +67,9 @@ pub enum NetError {
     /// No TLS.
     #[error("set up TLS")]
     Tls(#[source] rustls::Error),
+    /// A network that may not be meant as it is written.
+    #[error(transparent)]
+    Network(#[from] Unclear),
 }
 
 /// The way out. Clones share its connections.
@@ -111,7 +114,7 @@ impl Net {
     /// Sets up clients and pools; connects nowhere.
     pub fn new(config: NetConfig) -> Result<Self, NetError> {
         let dialler = Dialler {
-            resolver: Resolver::new(config.names, Guard::new(config.allowed_networks)),
+            resolver: Resolver::new(config.names, Guard::new(config.allowed_networks)?),
             proxy: config.proxy,
         };
         let secured = HttpsConnectorBuilder::new()
