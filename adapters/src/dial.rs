@@ -18,7 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
 use crate::names::{NoAddress, Resolver};
@@ -59,10 +59,13 @@ pub(crate) enum DialError {
 pub(crate) struct Dialler {
     pub(crate) resolver: Resolver,
     pub(crate) proxy: Option<Proxy>,
+    /// For name, connection and TLS together, as [`Within`] holds it.
+    pub(crate) limit: Duration,
 }
 
 impl Dialler {
     async fn dial(&self, uri: &Uri) -> Result<Dialled, DialError> {
+        let deadline = Instant::now() + self.limit;
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") {
             443
@@ -82,7 +85,8 @@ impl Dialler {
                 (stream, remote.unwrap_or_default())
             }
             Some(proxy) => {
-                let (stream, address) = first_tunnel(proxy, &addresses).await?;
+                let proxies = self.proxies(proxy).await?;
+                let (stream, address) = first_tunnel(proxy, &proxies, &addresses, deadline).await?;
                 (stream, format!("{address} through {proxy}"))
             }
         };
@@ -91,6 +95,16 @@ impl Dialler {
             io: TokioIo::new(stream),
             remote: Remote(remote),
         })
+    }
+
+    /// Where the proxy is, looked up once a dial and like any other name, so that it has its bounds. The proxy is the
+    /// operator's own, and stands where the guard would let no destination be.
+    async fn proxies(&self, proxy: &Proxy) -> Result<Vec<SocketAddr>, DialError> {
+        let (host, port) = proxy.host();
+        let found = self.resolver.all(host).await;
+        let found = found.map_err(|why| no_proxy(proxy, why.to_string()))?;
+        let addresses = found.iter().take(ADDRESSES_MAX);
+        Ok(addresses.map(|&address| SocketAddr::new(address, port)).collect())
     }
 }
 
@@ -123,23 +137,49 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {
         .map_err(|source| DialError::Connect { address, source })
 }
 
-/// One tunnel after another: a proxy that is asked for several at once would open several.
-async fn first_tunnel(proxy: &Proxy, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), DialError> {
+/// One tunnel after another: a proxy that is asked for several at once would open several. Each try has its share of
+/// the time that is left, so that an address to which the proxy finds no way does not use up the others' time; the last
+/// one has all of it, and whoever called ends it.
+async fn first_tunnel(
+    proxy: &Proxy,
+    proxies: &[SocketAddr],
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), DialError> {
     let mut failed = None;
-    for &address in addresses {
-        // The proxy is the operator's own, and stands where the guard would let no destination be.
-        let mut stream = TcpStream::connect(proxy.host())
-            .await
-            .map_err(|error| DialError::NoProxy {
-                proxy: proxy.to_string(),
-                why: error.to_string(),
-            })?;
-        match proxy.tunnel(&mut stream, address).await {
-            Ok(()) => return Ok((stream, address)),
-            Err(error) => failed = Some(error.into()),
+    for (tried, &address) in addresses.iter().enumerate() {
+        let trying = tunnel(proxy, proxies, address);
+        let share = match u32::try_from(addresses.len() - tried) {
+            Ok(1) | Err(_) => None,
+            Ok(left) => Some((deadline - Instant::now()) / left),
+        };
+        let made = match share {
+            None => trying.await,
+            Some(share) => timeout(share, trying)
+                .await
+                .unwrap_or_else(|_| Err(TunnelError::Silent { to: address }.into())),
+        };
+        match made {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => failed = Some(error),
         }
     }
     Err(failed.unwrap_or_else(|| NoAddress::Unresolved("no address".into()).into()))
+}
+
+async fn tunnel(proxy: &Proxy, proxies: &[SocketAddr], to: SocketAddr) -> Result<TcpStream, DialError> {
+    let mut stream = first_to_connect(proxies)
+        .await
+        .map_err(|error| no_proxy(proxy, error.to_string()))?;
+    proxy.tunnel(&mut stream, to).await?;
+    Ok(stream)
+}
+
+fn no_proxy(proxy: &Proxy, why: String) -> DialError {
+    DialError::NoProxy {
+        proxy: proxy.to_string(),
+        why,
+    }
 }
 
 impl Service<Uri> for Dialler {

@@ -46,7 +46,7 @@ impl fmt::Debug for Answers {
     }
 }
 
-type Found = Result<Arc<[IpAddr]>, Arc<str>>;
+pub(crate) type Found = Result<Arc<[IpAddr]>, Arc<str>>;
 type Lookup = Shared<BoxFuture<'static, Found>>;
 
 /// Looks names up, and lets the guard choose from what they mean now.
@@ -82,13 +82,17 @@ impl Resolver {
     /// What a host means at this moment: addresses that the guard lets through. An address that stands there itself,
     /// in whatever form, is asked about alike.
     pub(crate) async fn admitted(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            self.guard.check(address)?;
-            return Ok(vec![address]);
-        }
-        let found = self.find(host.to_owned()).await.map_err(NoAddress::Unresolved)?;
+        let found = self.all(host).await.map_err(NoAddress::Unresolved)?;
         admitted(&self.guard, &found)
+    }
+
+    /// What a host of the operator's own means: the guard is not asked. Never for anything that a customer named.
+    pub(crate) async fn all(&self, host: &str) -> Found {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(address) => Ok([address].into()),
+            Err(_) => self.find(host.to_owned()).await,
+        }
     }
 
     async fn find(&self, host: String) -> Found {

@@ -116,6 +116,7 @@ impl Net {
         let dialler = Dialler {
             resolver: Resolver::new(config.names, Guard::new(config.allowed_networks)?),
             proxy: config.proxy,
+            limit: config.connect_timeout,
         };
         let secured = HttpsConnectorBuilder::new()
             .with_tls_config(tls(config.extra_roots).map_err(NetError::Tls)?)

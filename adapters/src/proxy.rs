@@ -108,6 +108,9 @@ pub(crate) enum TunnelError {
     /// It does not want to.
     #[error("the proxy answered {status} to CONNECT {to}")]
     Refused { status: u16, to: SocketAddr },
+    /// It does not say whether it wants to.
+    #[error("no tunnel to {to} from the proxy in the time for one address")]
+    Silent { to: SocketAddr },
     /// It speaks something else.
     #[error("what answered at the proxy's address does not speak HTTP")]
     NotHttp,

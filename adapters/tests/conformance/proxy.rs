@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pushrail_adapters::adapter::Fault;
-use pushrail_adapters::net::{Names, Net};
+use pushrail_adapters::net::{Answers, Names, Net};
 use pushrail_adapters::proxy::Proxy;
 use pushrail_model::outcome::{Cause, FailureClass, Outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -48,6 +48,9 @@ impl Tunnels {
     }
 }
 
+/// To where the proxy finds no way, and does not say so.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
 async fn tunnel(
     mut stream: TcpStream,
     instead: Option<&str>,
@@ -60,6 +63,9 @@ async fn tunnel(
     let head = String::from_utf8(head).unwrap();
     let to = head.split(' ').nth(1).unwrap().to_owned();
     asked.lock().unwrap().push(head);
+    if to.starts_with(&format!("{NOWHERE}:")) {
+        std::future::pending::<()>().await;
+    }
     match instead {
         Some("") => std::future::pending().await,
         Some(answer) => stream.write_all(answer.as_bytes()).await,
@@ -203,4 +209,49 @@ async fn a_proxy_that_is_not_there_is_a_transient_failure_that_names_it() {
         reply.observed.detail.contains(&format!("the proxy {address}")),
         "{reply:?}"
     );
+}
+
+#[tokio::test]
+async fn an_address_for_which_the_proxy_hangs_leaves_time_for_the_next() {
+    let tunnels = Tunnels::start(None).await;
+    let receiver = Receiver::answering(200, "").await;
+    let proxy = tunnels.proxy();
+    let net = net_with(|config| {
+        let addresses = vec![NOWHERE.into(), Ipv4Addr::LOCALHOST.into()];
+        config.names = Names::Only([("hooks.example".to_owned(), addresses)].into());
+        config.connect_timeout = Duration::from_secs(2);
+        config.proxy = Some(proxy);
+    });
+    let url = format!("http://hooks.example:{}/", receiver.address.port());
+
+    let reply = send(&*webhook(&url, &net)).await;
+
+    assert_eq!(outcome(&reply), Outcome::Delivered, "{reply:?}");
+    assert_eq!(tunnels.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn the_proxys_own_name_is_looked_up_once_a_dial_where_all_names_are() {
+    let tunnels = Tunnels::start(Some("HTTP/1.1 403 Forbidden\r\n\r\n")).await;
+    let lookups = Arc::new(Mutex::new(Vec::new()));
+    let proxy = Proxy::parse(&format!("http://proxy.internal:{}", tunnels.address.port())).unwrap();
+    let net = net_with(|config| {
+        // The guard would let through no proxy that stands on loopback, and is not asked.
+        config.allowed_networks = vec!["192.0.2.0/24".parse().unwrap()];
+        let asked = Arc::clone(&lookups);
+        config.names = Names::Asked(Answers::of(move |name| {
+            asked.lock().unwrap().push(name.to_owned());
+            match name {
+                "proxy.internal" => vec![Ipv4Addr::LOCALHOST.into()],
+                _ => [1, 2, 3].map(|n| Ipv4Addr::new(192, 0, 2, n).into()).into(),
+            }
+        }));
+        config.proxy = Some(proxy);
+    });
+
+    let reply = send(&*webhook("http://hooks.example/", &net)).await;
+
+    assert!(reply.observed.detail.contains("403"), "{reply:?}");
+    assert_eq!(tunnels.asked().len(), 3);
+    assert_eq!(*lookups.lock().unwrap(), ["hooks.example", "proxy.internal"]);
 }
