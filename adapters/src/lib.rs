@@ -18,6 +18,7 @@ pub mod webhooks;
 mod ask;
 mod dial;
 mod http;
+mod lookups;
 mod names;
 mod plain;
 mod retry_after;

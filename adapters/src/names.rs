@@ -1,19 +1,12 @@
-//! Names into addresses that the guard lets through. One lookup per name is under way at a time and only so many in
-//! all, so that a name server that hangs neither fills the runtime's blocking threads nor multiplies.
+//! Names into addresses that the guard lets through. What a name means is asked anew each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
-use tokio::sync::Semaphore;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::guard::{Guard, Refused};
-
-/// Lookups at a time: the runtime has some hundreds of blocking threads, and reads of the state use them too.
-const LOOKUPS_MAX: usize = 64;
+use crate::lookups::{Found, Lookups};
 
 /// Where names are looked up.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +39,12 @@ impl fmt::Debug for Answers {
     }
 }
 
-pub(crate) type Found = Result<Arc<[IpAddr]>, Arc<str>>;
-type Lookup = Shared<BoxFuture<'static, Found>>;
-
 /// Looks names up, and lets the guard choose from what they mean now.
 #[derive(Clone)]
 pub(crate) struct Resolver {
     names: Names,
     guard: Guard,
-    under_way: Arc<Mutex<HashMap<String, Lookup>>>,
-    permits: Arc<Semaphore>,
+    lookups: Lookups,
 }
 
 /// A host without an address that may be dialled.
@@ -74,8 +63,7 @@ impl Resolver {
         Self {
             names,
             guard,
-            under_way: Arc::default(),
-            permits: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            lookups: Lookups::of_the_system(),
         }
     }
 
@@ -91,58 +79,19 @@ impl Resolver {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
             Ok(address) => Ok([address].into()),
-            Err(_) => self.find(host.to_owned()).await,
+            Err(_) => self.find(host).await,
         }
     }
 
-    async fn find(&self, host: String) -> Found {
+    async fn find(&self, host: &str) -> Found {
         match &self.names {
-            Names::System => self.system(host).await,
-            Names::Only(known) => match known.get(&host) {
+            Names::System => self.lookups.find(host).await,
+            Names::Only(known) => match known.get(host) {
                 Some(addresses) => Ok(addresses.as_slice().into()),
                 None => Err("no such name".into()),
             },
-            Names::Asked(Answers(answers)) => Ok(answers(&host).into()),
+            Names::Asked(Answers(answers)) => Ok(answers(host).into()),
         }
-    }
-
-    async fn system(&self, host: String) -> Found {
-        let lookup = {
-            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = || self.start(host.clone());
-            under_way.entry(host.clone()).or_insert_with(start).clone()
-        };
-        lookup.await
-    }
-
-    /// The lookup is a task of its own: it ends and clears its entry also when everybody who waited has given up.
-    fn start(&self, host: String) -> Lookup {
-        let permits = Arc::clone(&self.permits);
-        let under_way = Arc::clone(&self.under_way);
-        let task = tokio::spawn(async move {
-            let permit = permits.acquire_owned().await;
-            let name = host.clone();
-            let found = tokio::task::spawn_blocking(move || {
-                // The permit is the thread's: it is given back when the lookup ends, not when a caller gives up.
-                let _permit = permit;
-                system_lookup(&name)
-            });
-            let found = found.await.unwrap_or_else(|error| Err(error.to_string().into()));
-            under_way
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&host);
-            found
-        });
-        let flat = async move { task.await.unwrap_or_else(|error| Err(error.to_string().into())) };
-        flat.boxed().shared()
-    }
-}
-
-fn system_lookup(host: &str) -> Found {
-    match (host, 0).to_socket_addrs() {
-        Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
-        Err(error) => Err(error.to_string().into()),
     }
 }
 
@@ -174,20 +123,5 @@ mod tests {
         let admitted = admitted(&Guard::default(), &mixed).unwrap();
 
         assert_eq!(admitted, ["1.1.1.1".parse::<IpAddr>().unwrap()]);
-    }
-
-    #[tokio::test]
-    async fn lookups_of_one_name_are_shared_and_leave_nothing_behind() {
-        let resolver = Resolver::new(Names::System, Guard::default());
-
-        let both = futures::join!(
-            resolver.find("localhost".to_owned()),
-            resolver.find("localhost".to_owned())
-        );
-
-        assert!(both.0.is_ok_and(|found| found.iter().all(IpAddr::is_loopback)));
-        assert!(both.1.is_ok());
-        assert_eq!(resolver.under_way.lock().unwrap().len(), 0);
-        assert_eq!(resolver.permits.available_permits(), LOOKUPS_MAX);
     }
 }
