@@ -38,8 +38,11 @@ fn refusal(result: Result<Config, ConfigError>) -> String {
 #[test]
 fn what_is_not_text_is_refused_of_ours_and_passed_over_of_others() {
     let not_text = || OsString::from_vec(vec![0xff]);
-    let others = [(not_text(), not_text()), ("LS_COLORS".into(), not_text())];
-    let ours = [("PUSHRAIL_DATA_DIR".into(), not_text())];
+    let others = [
+        (not_text(), not_text()),
+        (OsString::from("LS_COLORS"), not_text()),
+    ];
+    let ours = [(OsString::from("PUSHRAIL_DATA_DIR"), not_text())];
 
     let passed = load(&flags(None, &[]), others.into_iter());
     let refused = refusal(load(&flags(None, &[]), ours.into_iter()));
