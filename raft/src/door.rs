@@ -218,7 +218,7 @@ impl Door {
             self.give_up(number, why);
             return true;
         }
-        if !to.way.send(number, open.bytes.clone(), open.pinned) {
+        if !to.way.send(number, open.bytes.clone(), open.weight, open.pinned) {
             self.pause();
             return false;
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use crate::error::in_full;
 use crate::peers::{Lane, Peers};
 use crate::proposer::{Arrival, Outcome, ProposerHandle, Reply, ReplyTo};
 use crate::way::{LeaderSeen, Lost, LostTo, Way, Ways};
@@ -73,10 +74,11 @@ struct Straight {
 }
 
 impl Way for Straight {
-    fn send(&mut self, number: BatchNumber, batch: Bytes, pinned: Option<u64>) -> bool {
+    fn send(&mut self, number: BatchNumber, batch: Bytes, weight: usize, pinned: Option<u64>) -> bool {
         self.proposer.try_send(Arrival {
             number,
             batch,
+            weight,
             pinned,
             reply: self.reply.clone(),
             at: Instant::now(),
@@ -91,7 +93,7 @@ struct Forwarded {
 }
 
 impl Way for Forwarded {
-    fn send(&mut self, number: BatchNumber, batch: Bytes, _pinned: Option<u64>) -> bool {
+    fn send(&mut self, number: BatchNumber, batch: Bytes, _: usize, _: Option<u64>) -> bool {
         let batch = proto::ForwardBatch {
             number: number.0,
             batch,
@@ -186,6 +188,25 @@ impl Call {
             }
         }
     }
+}
+
+/// How much work a batch of `sender`'s door is; or why it must not be proposed. What is committed and cannot be applied
+/// ends every node, and again at each start: so a batch is read before, by whoever receives it. A newer door's command
+/// that this leader does not know is met here, too.
+pub(crate) fn weigh(sender: NodeId, message: &proto::ForwardBatch) -> Result<usize, String> {
+    let bytes = message.batch.len();
+    if bytes > limits::ENTRY_BYTES_MAX {
+        return Err(format!("it has {bytes} bytes, more than an entry may have"));
+    }
+    let batch = codec::decode_batch(message.batch.clone())
+        .map_err(|error| format!("it cannot be read: {}", in_full(&error)))?;
+    if batch.node != sender || batch.number.0 != message.number {
+        return Err(format!(
+            "it is batch {} of node {}, and came as batch {} of node {sender}",
+            batch.number, batch.node, message.number
+        ));
+    }
+    Ok(batch.weight())
 }
 
 /// An outcome as a message.

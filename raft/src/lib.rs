@@ -26,6 +26,7 @@ mod flush;
 mod forward;
 mod founding;
 mod grants;
+mod load;
 mod local;
 mod log_check;
 mod log_read;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::door::Door;
 use crate::error::ProposeError;
+use crate::load::Load;
 use crate::metrics;
 use crate::replica::Proposed;
 use crate::way::{LeaderSeen, Ways};
@@ -46,6 +47,8 @@ pub(crate) type Answer = Result<Proposed, ProposeError>;
 pub(crate) struct Waiter {
     /// Encoded by whoever brought it, as it will stand in a batch.
     pub command: Bytes,
+    /// How much work it is.
+    pub weight: usize,
     /// Only in this term, or not at all.
     pub pinned: Option<u64>,
     /// When it has waited long enough.
@@ -54,6 +57,16 @@ pub(crate) struct Waiter {
     pub reply: oneshot::Sender<Answer>,
     /// Held until the answer: bounds what waits.
     pub _room: OwnedSemaphorePermit,
+}
+
+impl Waiter {
+    /// What it adds to a batch.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            bytes: self.command.len(),
+            weight: self.weight,
+        }
+    }
 }
 
 impl DoorHandle {
@@ -79,6 +92,7 @@ impl DoorHandle {
         } else {
             Arc::clone(&self.others)
         };
+        let weight = command.weight();
         let command = encode_command(command);
         if command.len() + BATCH_HEAD_BYTES > limits::ENTRY_BYTES_MAX {
             return Err(not_accepted("the command is larger than an entry may be"));
@@ -91,6 +105,7 @@ impl DoorHandle {
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter {
             command,
+            weight,
             pinned,
             deadline,
             reply,

@@ -14,11 +14,11 @@ use openraft::raft::ClientWriteResult;
 use pushrail_machine::answers::{Answers, BatchAnswer};
 use pushrail_machine::codec;
 use pushrail_model::ids::{BatchNumber, NodeId};
-use pushrail_model::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::config::PROPOSE_DEADLINE;
+use crate::load::Load;
 use crate::metrics;
 use crate::timekeeper::{NoTime, Timekeeper};
 use crate::types::{LeaderId, Payload, Raft, TypeConfig};
@@ -76,8 +76,18 @@ pub(crate) struct Reply {
     pub outcome: Outcome,
 }
 
+impl Arrival {
+    /// What it adds to an entry.
+    fn load(&self) -> Load {
+        Load {
+            bytes: self.batch.len(),
+            weight: self.weight,
+        }
+    }
+}
+
 impl ReplyTo {
-    fn send(&self, number: BatchNumber, outcome: Outcome) {
+    pub(crate) fn send(&self, number: BatchNumber, outcome: Outcome) {
         let reply = Reply {
             session: self.session,
             number,
@@ -95,6 +105,8 @@ pub(crate) struct Arrival {
     pub number: BatchNumber,
     /// As it will stand in the log.
     pub batch: Bytes,
+    /// How much work it is.
+    pub weight: usize,
     /// Only in this term, or not at all.
     pub pinned: Option<u64>,
     /// Who waits for its outcome.
@@ -189,17 +201,18 @@ impl Proposer {
 
     /// What waits and fits into one entry with `first`.
     fn gather(&mut self, first: Arrival) -> Vec<Arrival> {
-        let mut bytes = first.batch.len();
+        let mut load = first.load();
         let pinned = first.pinned;
         let mut gathered = vec![first];
-        while bytes < limits::ENTRY_BYTES_WANTED {
+        while load.is_wanted() {
             let Ok(next) = self.arrivals.try_recv() else { break };
             let Some(next) = in_time(next) else { continue };
-            if next.pinned != pinned || bytes + next.batch.len() > limits::ENTRY_BYTES_WANTED {
+            let with_next = load.and(next.load());
+            if next.pinned != pinned || !with_next.is_wanted() {
                 self.carried = Some(next);
                 break;
             }
-            bytes += next.batch.len();
+            load = with_next;
             gathered.push(next);
         }
         gathered

@@ -26,7 +26,7 @@ use crate::forward;
 use crate::founding::Founder;
 use crate::marks::Marks;
 use crate::peers::{Peers, WINDOW};
-use crate::proposer::{Arrival, ProposerHandle, Reply, ReplyTo};
+use crate::proposer::{Arrival, Outcome, ProposerHandle, Reply, ReplyTo};
 use crate::types::Raft;
 use crate::wire::proto::peer_server::{Peer, PeerServer};
 use crate::wire::{self, WireError, proto};
@@ -175,14 +175,26 @@ impl Peer for Service {
         // The call lives while the door sends or answers are owed: whoever holds `sender` keeps it open.
         tokio::spawn(async move {
             while let Some(Ok(batch)) = batches.next().await {
+                let number = BatchNumber(batch.number);
+                let reply = ReplyTo {
+                    session: 0,
+                    sender: sender.clone(),
+                };
+                // Here and not in the proposer, through which all must pass one by one.
+                let weight = match forward::weigh(marks.source, &batch) {
+                    Ok(weight) => weight,
+                    Err(why) => {
+                        tracing::warn!(node = %marks.source, batch = %number, why, "a batch was refused");
+                        reply.send(number, Outcome::Refused { leader: None, why });
+                        continue;
+                    }
+                };
                 let arrival = Arrival {
-                    number: BatchNumber(batch.number),
+                    number,
                     batch: batch.batch,
+                    weight,
                     pinned: None,
-                    reply: ReplyTo {
-                        session: 0,
-                        sender: sender.clone(),
-                    },
+                    reply,
                     at: Instant::now(),
                 };
                 proposer.send(arrival).await;

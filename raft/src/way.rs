@@ -19,8 +19,8 @@ pub(crate) struct LeaderSeen {
 
 /// A way for batches to one leader. Copies that it took are answered through its [`ReplyTo`], until it ends.
 pub(crate) trait Way: Send + 'static {
-    /// Takes a copy; `false`: it was not taken.
-    fn send(&mut self, number: BatchNumber, batch: Bytes, pinned: Option<u64>) -> bool;
+    /// Takes a copy of a batch, which is so much work; `false`: it was not taken.
+    fn send(&mut self, number: BatchNumber, batch: Bytes, weight: usize, pinned: Option<u64>) -> bool;
 }
 
 /// Opens ways to leaders: straight to the proposer for this node itself, over one open call to another.

@@ -10,11 +10,11 @@ use pushrail_machine::answers::Answers;
 use pushrail_machine::codec;
 use pushrail_model::command::Batch;
 use pushrail_model::ids::BatchNumber;
-use pushrail_model::limits;
 use pushrail_model::token::Token;
 use tokio::time::Instant;
 
 use crate::error::ProposeError;
+use crate::load::Load;
 use crate::propose::Waiter;
 use crate::replica::Proposed;
 
@@ -25,6 +25,8 @@ const BATCH_COMMANDS_MAX: usize = 512;
 pub(super) struct Open {
     /// As it stands in the log.
     pub(super) bytes: Bytes,
+    /// How much work it is.
+    pub(super) weight: usize,
     /// Only in this term, or not at all.
     pub(super) pinned: Option<u64>,
     /// Sessions that hold a copy without an outcome.
@@ -44,19 +46,20 @@ impl Open {
     pub(super) fn gather(waiting: &mut VecDeque<Waiter>) -> Option<Self> {
         let first = waiting.front()?;
         let pinned = first.pinned;
-        let mut bytes = 0;
+        let mut load = Load::default();
         let mut waiters = Vec::new();
         while let Some(next) = waiting.front() {
-            let full = bytes + next.command.len() > limits::ENTRY_BYTES_WANTED
-                || waiters.len() >= BATCH_COMMANDS_MAX;
+            let with_next = load.and(next.load());
+            let full = !with_next.is_wanted() || waiters.len() >= BATCH_COMMANDS_MAX;
             if next.pinned != pinned || (full && !waiters.is_empty()) {
                 break;
             }
-            bytes += next.command.len();
+            load = with_next;
             waiters.push(waiting.pop_front());
         }
         Some(Self {
             bytes: Bytes::new(),
+            weight: load.weight,
             pinned,
             copies: Vec::new(),
             unknown: false,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pushrail_machine::answers::Answers;
-use pushrail_model::command::PutTenant;
-use pushrail_model::ids::LogIndex;
+use pushrail_model::command::{AdvanceJob, PutTenant};
+use pushrail_model::ids::{JobNo, LogIndex, TenantNo};
+use pushrail_model::job::JobCursor;
 use pushrail_model::response::Response;
 use tokio::task::JoinHandle;
 
@@ -62,8 +63,9 @@ impl Ways for FakeWays {
 }
 
 impl Way for FakeWay {
-    fn send(&mut self, number: BatchNumber, batch: Bytes, pinned: Option<u64>) -> bool {
+    fn send(&mut self, number: BatchNumber, batch: Bytes, weight: usize, pinned: Option<u64>) -> bool {
         let batch = codec::decode_batch(batch).unwrap();
+        assert_eq!(batch.weight(), weight);
         self.copies
             .send(Copy {
                 number,
@@ -160,7 +162,13 @@ impl World {
 
     /// Two commands are at the door, and no leader is there to take them.
     async fn both_wait(&self) {
-        while self.door.waiters.capacity() < QUEUE || self.door.others.available_permits() > OTHERS_KIB - 2 {
+        self.all_wait(2).await;
+    }
+
+    /// So many small commands are.
+    async fn all_wait(&self, commands: usize) {
+        let all = OTHERS_KIB;
+        while self.door.waiters.capacity() < QUEUE || self.door.others.available_permits() > all - commands {
             tokio::task::yield_now().await;
         }
     }
@@ -255,6 +263,32 @@ async fn commands_gather_while_earlier_batches_are_on_their_way() {
     }
     for proposed in waiting {
         assert!(proposed.await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn commands_that_are_much_work_share_a_batch_only_as_far_as_an_entry_should_go() {
+    let mut world = World::new();
+    let step = || {
+        Command::AdvanceJob(AdvanceJob {
+            partition: Default::default(),
+            tenant: TenantNo(1),
+            job: JobNo(1),
+            from: JobCursor::default(),
+            taken_max: 256,
+            read_max: 1024,
+        })
+    };
+    for _ in 0..40 {
+        let door = world.door.clone();
+        tokio::spawn(async move { door.propose(step(), None, Instant::now() + LONG).await });
+    }
+    world.all_wait(40).await;
+
+    let mut leader = world.elect(2, 1).await;
+
+    for expected in [16, 16, 8] {
+        assert_eq!(leader.copy().await.batch.commands.len(), expected);
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use pushrail_machine::codec;
 use pushrail_model::command::Batch;
 use pushrail_model::ids::{BatchNumber, BootId, NodeId};
+use pushrail_model::limits;
 use pushrail_raft::error::InitError;
 use pushrail_raft::wire::proto;
 use pushrail_raft::wire::proto::forward_answer::Outcome;
@@ -108,12 +109,14 @@ async fn forward(world: &World, to: u64, batches: Vec<proto::ForwardBatch>) -> V
     // The call stays open until all answers are here.
     let stream = futures::StreamExt::chain(futures::stream::iter(batches), futures::stream::pending());
     let mut request = Request::new(stream);
-    request
-        .metadata_mut()
-        .insert("pushrail-source", "9".parse().unwrap());
-    request
-        .metadata_mut()
-        .insert("pushrail-target", to.to_string().parse().unwrap());
+    for (name, value) in [
+        ("pushrail-source", 9),
+        ("pushrail-target", to),
+        ("pushrail-boot", 1),
+        ("pushrail-run", 1),
+    ] {
+        request.metadata_mut().insert(name, value.into());
+    }
     let mut answers = client.forward(request).await.unwrap().into_inner();
     let mut outcomes = Vec::new();
     while outcomes.len() < count {
@@ -171,6 +174,36 @@ async fn a_batch_of_an_earlier_start_is_retired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_no_node_could_apply_is_refused_before_it_is_in_the_log() {
+    let world = World::three().await;
+    let leader = world.leader().await;
+    let sound = batch(1, 1, 1, "acme");
+    let unreadable = Bytes::from_static(b"not a batch at all");
+    // Field 5 of a batch: a command whose one choice has number 99.
+    let of_tomorrow = Bytes::from_static(&[0x08, 9, 0x18, 3, 0x2a, 3, 0x9a, 0x06, 0]);
+    let too_large = Bytes::from(vec![0; limits::ENTRY_BYTES_MAX + 1]);
+    let refused: Vec<_> = [
+        (2, unreadable),
+        (3, of_tomorrow),
+        (4, too_large),
+        // Under another number than it bears.
+        (5, sound.batch.clone()),
+    ]
+    .into_iter()
+    .map(|(number, batch)| proto::ForwardBatch { number, batch })
+    .collect();
+
+    let outcomes = forward(&world, leader, refused).await;
+
+    for outcome in outcomes {
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    }
+    // Nobody has met any of them.
+    answers(&forward(&world, leader, vec![sound]).await[0]);
+    make_tenant(&world.replica(world.follower().await), "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_refuses_batches_and_names_the_leader() {
     let world = World::three().await;
     let leader = world.leader().await;
@@ -194,6 +227,8 @@ async fn a_node_of_another_cluster_is_turned_away() {
         for (name, value) in [
             ("pushrail-source", "2"),
             ("pushrail-target", "1"),
+            ("pushrail-boot", "1"),
+            ("pushrail-run", "1"),
             ("pushrail-cluster", "77"),
         ] {
             request.metadata_mut().insert(name, value.parse().unwrap());

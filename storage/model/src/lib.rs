@@ -27,5 +27,6 @@ pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod verdict;
+pub mod weight;
 
 mod base32;

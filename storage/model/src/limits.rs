@@ -58,6 +58,11 @@ pub const CHANGES_LOOKED_AT_MAX: usize = 10_000;
 pub const ENTRY_BYTES_WANTED: usize = 1024 * 1024;
 /// Bytes that an entry never passes.
 pub const ENTRY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Deliveries that an entry should not pass when commands and batches are put together, by [`Command::weight`]: two of
+/// the heaviest commands. Small events with many routes would come to a hundred thousand within the bytes of an entry.
+///
+/// [`Command::weight`]: crate::command::Command::weight
+pub const ENTRY_WEIGHT_WANTED: usize = 2 * COMMAND_DELIVERIES_MAX;
 /// Bytes of one message that a peer accepts: far above an entry, so that none can fail to replicate.
 pub const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Batches of one door that may be open at a time: bounds the rows that its repeats can find.
