@@ -21,8 +21,8 @@ pub(crate) struct Marks {
     pub(crate) target: NodeId,
     /// The speaker's cluster, once it knows its name.
     pub(crate) cluster: Option<u128>,
-    /// The speaker's present start; a node of an earlier version does not tell it.
-    pub(crate) start: Option<Start>,
+    /// The speaker's present start.
+    pub(crate) start: Start,
 }
 
 impl Marks {
@@ -33,22 +33,21 @@ impl Marks {
         if let Some(cluster) = self.cluster {
             insert(metadata, CLUSTER, &format!("{cluster:032x}"));
         }
-        if let Some(start) = self.start {
-            insert(metadata, BOOT, &start.boot.to_string());
-            insert(metadata, RUN, &format!("{:032x}", start.run));
-        }
+        insert(metadata, BOOT, &self.start.boot.to_string());
+        insert(metadata, RUN, &format!("{:032x}", self.start.run));
     }
 
     /// Reads those of a message.
     pub(crate) fn read(metadata: &MetadataMap) -> Result<Self, Status> {
-        let boot = metadata
-            .contains_key(BOOT)
-            .then(|| number(metadata, BOOT))
-            .transpose()?;
-        let start = boot.zip(hex(metadata, RUN)?).map(|(boot, run)| Start {
-            boot: BootId(boot),
+        let run = hex(metadata, RUN)?.ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "`{RUN}` is missing, which tells a node from a copy of it"
+            ))
+        })?;
+        let start = Start {
+            boot: BootId(number(metadata, BOOT)?),
             run,
-        });
+        };
         Ok(Self {
             source: NodeId(number(metadata, SOURCE)?),
             target: NodeId(number(metadata, TARGET)?),
@@ -89,16 +88,12 @@ mod tests {
             source: NodeId(1),
             target: NodeId(2),
             cluster: Some(7),
-            start: Some(Start {
+            start: Start {
                 boot: BootId(5),
                 run: u128::MAX,
-            }),
+            },
         };
-        let few = Marks {
-            cluster: None,
-            start: None,
-            ..all
-        };
+        let few = Marks { cluster: None, ..all };
         for marks in [all, few] {
             let mut metadata = MetadataMap::new();
             marks.write(&mut metadata);
@@ -111,9 +106,16 @@ mod tests {
     fn a_message_without_marks_or_with_others_is_refused() {
         assert!(Marks::read(&MetadataMap::new()).is_err());
         let mut metadata = MetadataMap::new();
-        for (name, value) in [(SOURCE, "1"), (TARGET, "2"), (CLUSTER, "not hex")] {
+        for (name, value) in [(SOURCE, "1"), (TARGET, "2"), (BOOT, "3")] {
             insert(&mut metadata, name, value);
         }
+        assert!(
+            Marks::read(&metadata).is_err(),
+            "whose start is not told may be a copy"
+        );
+        insert(&mut metadata, RUN, "4");
+        assert!(Marks::read(&metadata).is_ok());
+        insert(&mut metadata, CLUSTER, "not hex");
         assert!(Marks::read(&metadata).is_err());
     }
 }

@@ -173,7 +173,7 @@ impl Peers {
             source: self.me,
             target: to,
             cluster: self.cluster(),
-            start: Some(self.start),
+            start: self.start,
         };
         marks.write(request.metadata_mut());
         request
@@ -206,13 +206,9 @@ impl Peers {
         if !self.reaches(marks.source) {
             return Err(Status::unavailable("cut off"));
         }
-        match marks.start {
-            Some(start) => self
-                .rivals
-                .admit(marks.source, start)
-                .map_err(Status::already_exists),
-            None => Ok(()),
-        }
+        self.rivals
+            .admit(marks.source, marks.start)
+            .map_err(Status::already_exists)
     }
 
     /// Who asks for this node's vote. A node whose directory may be new under an old id gives none to a cluster:

@@ -233,7 +233,10 @@ async fn ask_for_a_vote(world: &World, from: u64, to: u64) -> Result<proto::Vote
         leadership_transfer: false,
     });
     let metadata = request.metadata_mut();
-    metadata.insert("pushrail-source", from.into());
+    // A stranger brings it: the node itself speaks in a start that only it knows, and nobody else may in its name.
+    metadata.insert("pushrail-source", 9.into());
+    metadata.insert("pushrail-boot", 1.into());
+    metadata.insert("pushrail-run", 1.into());
     metadata.insert("pushrail-target", to.into());
     let cluster = format!("{:032x}", asking.cluster.unwrap());
     metadata.insert("pushrail-cluster", cluster.parse().unwrap());
