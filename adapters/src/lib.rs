@@ -20,6 +20,7 @@ mod dial;
 mod http;
 mod lookups;
 mod names;
+mod places;
 mod plain;
 mod retry_after;
 mod wire;
