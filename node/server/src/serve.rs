@@ -129,6 +129,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         names: around.names,
         proxy: config.egress.open()?,
         extra_roots: config.egress.roots()?,
+        ..NetConfig::default()
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(
