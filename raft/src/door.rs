@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::door::open::Open;
 use crate::error::ProposeError;
 use crate::metrics;
-use crate::propose::{Waiter, not_accepted};
+use crate::propose::{Arrivals, Waiter, not_accepted};
 use crate::proposer::{Outcome, Reply, ReplyTo};
 use crate::way::{LeaderSeen, Lost, LostTo, Way, Ways};
 
@@ -82,7 +82,7 @@ impl Door {
     }
 
     /// Serves until `stop` is called, and leaves no command without an answer.
-    pub(crate) async fn run(mut self, mut arrivals: mpsc::Receiver<Waiter>, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, mut arrivals: Arrivals, stop: CancellationToken) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -121,9 +121,9 @@ impl Door {
         self.waiting_bytes < limits::ENTRY_BYTES_MAX
     }
 
-    fn take_waiting(&mut self, arrivals: &mut mpsc::Receiver<Waiter>) {
+    fn take_waiting(&mut self, arrivals: &mut Arrivals) {
         while self.has_room() {
-            let Ok(waiter) = arrivals.try_recv() else { return };
+            let Some(waiter) = arrivals.try_recv() else { return };
             self.enqueue(waiter);
         }
     }

@@ -271,7 +271,10 @@ impl Shared {
             }
             // After every task: under load the next one is there long before a wait could end.
             if next_sync <= Instant::now() {
-                self.group.sync_mark();
+                // What a disk has refused once is not tried again in place.
+                if self.group.check().is_ok() {
+                    self.group.sync_mark();
+                }
                 next_sync = Instant::now() + sync_every;
             }
         }

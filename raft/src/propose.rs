@@ -34,9 +34,52 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Takes commands to the door.
 #[derive(Clone, Debug)]
 pub(crate) struct DoorHandle {
+    events: Queue,
+    others: Queue,
+}
+
+/// Where commands of a sort wait until the door takes them.
+#[derive(Clone, Debug)]
+struct Queue {
     waiters: mpsc::Sender<Waiter>,
-    events: Arc<Semaphore>,
-    others: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+}
+
+impl Queue {
+    fn of(kib: usize) -> (Self, mpsc::Receiver<Waiter>) {
+        let (waiters, arrivals) = mpsc::channel(QUEUE);
+        let room = Arc::new(Semaphore::new(kib));
+        (Self { waiters, room }, arrivals)
+    }
+}
+
+/// What comes to the door, events after all else.
+pub(crate) struct Arrivals {
+    events: mpsc::Receiver<Waiter>,
+    others: mpsc::Receiver<Waiter>,
+}
+
+impl Arrivals {
+    /// The next one; `None` once no more can come. Nothing is lost where the wait is given up.
+    pub(crate) async fn recv(&mut self) -> Option<Waiter> {
+        tokio::select! {
+            biased;
+            Some(waiter) = self.others.recv() => Some(waiter),
+            Some(waiter) = self.events.recv() => Some(waiter),
+            else => None,
+        }
+    }
+
+    /// The next one that is there.
+    pub(crate) fn try_recv(&mut self) -> Option<Waiter> {
+        self.others.try_recv().or_else(|_| self.events.try_recv()).ok()
+    }
+
+    /// Takes no more.
+    pub(crate) fn close(&mut self) {
+        self.events.close();
+        self.others.close();
+    }
 }
 
 /// What became of a command.
@@ -87,10 +130,10 @@ impl DoorHandle {
     }
 
     async fn answer_by(&self, command: Command, pinned: Option<u64>, deadline: Instant) -> Answer {
-        let room = if let Command::AcceptEvents(_) = &command {
-            Arc::clone(&self.events)
+        let queue = if let Command::AcceptEvents(_) = &command {
+            &self.events
         } else {
-            Arc::clone(&self.others)
+            &self.others
         };
         let weight = command.weight();
         let command = encode_command(command);
@@ -98,7 +141,7 @@ impl DoorHandle {
             return Err(not_accepted("the command is larger than an entry may be"));
         }
         let kib = u32::try_from(command.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout_at(deadline, room.acquire_many_owned(kib))
+        let room = timeout_at(deadline, Arc::clone(&queue.room).acquire_many_owned(kib))
             .await
             .map_err(|_| not_accepted("too many commands wait at this node"))?
             .map_err(|_| not_accepted("the node is stopping"))?;
@@ -111,7 +154,7 @@ impl DoorHandle {
             reply,
             _room: room,
         };
-        match timeout_at(deadline, self.waiters.send(waiter)).await {
+        match timeout_at(deadline, queue.waiters.send(waiter)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(not_accepted("the node is stopping")),
             Err(_) => return Err(not_accepted("too many commands wait at this node")),
@@ -153,14 +196,15 @@ pub(crate) fn spawn(
     ways: Box<dyn Ways>,
     stop: CancellationToken,
 ) -> (DoorHandle, impl Future<Output = ()> + Send + 'static) {
-    let (waiters, receiver) = mpsc::channel(QUEUE);
+    let (for_events, events) = Queue::of(EVENTS_KIB);
+    let (for_others, others) = Queue::of(OTHERS_KIB);
     let handle = DoorHandle {
-        waiters,
-        events: Arc::new(Semaphore::new(EVENTS_KIB)),
-        others: Arc::new(Semaphore::new(OTHERS_KIB)),
+        events: for_events,
+        others: for_others,
     };
+    let arrivals = Arrivals { events, others };
     let door = Door::new(node, boot, leader, ways);
-    (handle, door.run(receiver, stop))
+    (handle, door.run(arrivals, stop))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Reachability {
                 Last::Lost
             }
             // It said no, which is an answer.
-            (None, _) => return,
+            (None, _) => return self.answered(node),
         };
         let before = self.note(node, last);
         match last {
@@ -57,8 +57,11 @@ impl Reachability {
     }
 
     /// The cluster that answers in place of each of these nodes, where one and the same does for all of them: then they
-    /// are not the stranger, this node is.
+    /// are not the stranger, this node is. Of a single other node that cannot be told.
     pub(crate) fn stranger_to(&self, others: &[NodeId]) -> Option<u128> {
+        if others.len() < 2 {
+            return None;
+        }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clusters = others.iter().map(|node| match last.get(node) {
             Some(Last::Foreign(cluster)) => Some(*cluster),
@@ -109,7 +112,13 @@ mod tests {
         seen.failed(NodeId(3), &refusal(7, 8));
 
         assert_eq!(seen.stranger_to(&OTHERS), Some(7));
-        assert_eq!(seen.stranger_to(&[]), None);
+        assert_eq!(seen.stranger_to(&OTHERS[..1]), None);
+        seen.failed(
+            NodeId(3),
+            &Status::failed_precondition("no vote before it has caught up"),
+        );
+        assert_eq!(seen.stranger_to(&OTHERS), None);
+        seen.failed(NodeId(3), &refusal(7, 8));
         seen.failed(NodeId(3), &Status::unavailable("gone"));
         assert_eq!(seen.stranger_to(&OTHERS), None);
     }

@@ -198,11 +198,7 @@ impl Config {
                     ("human", LogFormat::Human),
                 ]),
             ),
-            level: keys.take(
-                "log.level",
-                "info,openraft=error,openraft::core::heartbeat=off",
-                units::log_level(),
-            ),
+            level: keys.take("log.level", "info,openraft=off", units::log_level()),
         };
         let publish = PublishConfig {
             payload_bytes_max: keys.take(

@@ -41,6 +41,9 @@ mod listener;
 /// For the replica to say what ended another part of the node.
 const SAME_MOMENT: Duration = Duration::from_millis(500);
 
+/// A dial tries at most so many addresses at a time.
+const SOCKETS_OF_AN_ATTEMPT: usize = 8;
+
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -122,6 +125,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
              them once there is one, since the log keeps what was written before"
         );
     }
+    let connections_min = NetConfig::default().connections_max;
     let net = Net::new(NetConfig {
         allowed_networks: config.delivery.allowed_networks.clone(),
         connect_timeout: config.delivery.connect_timeout,
@@ -129,7 +133,7 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         names: around.names,
         proxy: config.egress.open()?,
         extra_roots: config.egress.roots()?,
-        ..NetConfig::default()
+        connections_max: (SOCKETS_OF_AN_ATTEMPT * config.delivery.concurrency).max(connections_min),
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(

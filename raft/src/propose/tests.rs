@@ -168,7 +168,9 @@ impl World {
     /// So many small commands are.
     async fn all_wait(&self, commands: usize) {
         let all = OTHERS_KIB;
-        while self.door.waiters.capacity() < QUEUE || self.door.others.available_permits() > all - commands {
+        while self.door.others.waiters.capacity() < QUEUE
+            || self.door.others.room.available_permits() > all - commands
+        {
             tokio::task::yield_now().await;
         }
     }
@@ -217,12 +219,12 @@ async fn a_lone_command_leaves_at_once_and_gets_its_answer() {
 #[tokio::test]
 async fn a_crowd_of_events_keeps_nothing_else_waiting() {
     let world = World::new();
-    let crowd = Arc::clone(&world.door.events).acquire_many_owned(u32::try_from(EVENTS_KIB).unwrap());
+    let crowd = Arc::clone(&world.door.events.room).acquire_many_owned(u32::try_from(EVENTS_KIB).unwrap());
     let _crowd = crowd.await.unwrap();
 
     let attempt = world.propose(LONG);
 
-    while world.door.others.available_permits() == OTHERS_KIB {
+    while world.door.others.room.available_permits() == OTHERS_KIB {
         tokio::task::yield_now().await;
     }
     assert!(!attempt.is_finished());
@@ -242,8 +244,8 @@ async fn commands_gather_while_earlier_batches_are_on_their_way() {
         waiting.push(world.propose(LONG));
     }
     // All ten are at the door before a place becomes free.
-    while world.door.waiters.capacity() < QUEUE
-        || world.door.others.available_permits() > OTHERS_KIB - BATCHES_IN_FLIGHT - 10
+    while world.door.others.waiters.capacity() < QUEUE
+        || world.door.others.room.available_permits() > OTHERS_KIB - BATCHES_IN_FLIGHT - 10
     {
         tokio::task::yield_now().await;
     }

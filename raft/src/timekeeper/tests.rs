@@ -116,7 +116,9 @@ fn a_leader_whose_own_clock_jumps_says_nothing_more_and_names_everybody() {
         panic!("{sight:?}");
     };
     assert_eq!(heirs.len(), 2);
-    assert_eq!(sight.apart.as_deref(), Some(why.as_str()));
+    // Said a moment later, so to the microsecond it may be another figure.
+    let apart = sight.apart.unwrap_or_default();
+    assert!(apart.contains("node 1 +3"), "{apart}");
 
     world.clock.turn_wall_back(HOUR);
     assert!(world.keeper.stamp(None).is_ok(), "it is right again");

@@ -203,7 +203,7 @@ fn attempts_of_an_event_come_in_pages_both_ways() {
         let rows = all_pages(|from| {
             query::attempts::of_event(&world.store, &event, filter, direction, from, &mut { TWO }).unwrap()
         });
-        let minutes = |record: &AttemptRecord| record.attempt.start.since(BEGINNING).0 / 60_000 % 60;
+        let minutes = |record: &AttemptRecord| record.attempt.start.since(BEGINNING).0 / 60_000_000 % 60;
         rows.iter().map(minutes).collect::<Vec<_>>()
     };
     let all = query::attempts::Filter::default();
