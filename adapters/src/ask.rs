@@ -21,7 +21,7 @@ use crate::wire::Turn;
 
 /// How long an unused connection is kept.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
-/// Unused connections kept for one host; how many in all is bounded by [`crate::places`].
+/// Unused connections kept for one host.
 const IDLE_PER_HOST_MAX: usize = 32;
 /// What an HTTP/2 receiver may send before we have read it: per stream, and per connection.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -31,8 +31,6 @@ const PING_AFTER: Duration = Duration::from_secs(10);
 const PING_TIME_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) type Wanted = http::Request<Full<Bytes>>;
-/// An answer whose body is still to come, and the turn on its connection, kept until that was read.
-pub(crate) type Answered = (Response<Incoming>, Option<Turn>);
 type Connector = Within<HttpsConnector<Dialler>>;
 type Pooling = Client<Connector, Full<Bytes>>;
 
@@ -67,9 +65,9 @@ impl Asking {
     /// least once, and receivers know a repeat by its id. Byte for byte the same, it is still the same attempt.
     ///
     /// Invariant: a fresh connection's failure is the receiver's answer, and nothing is asked a third time.
-    pub(crate) async fn ask(&self, request: Wanted) -> Result<Answered, ClientError> {
+    pub(crate) async fn ask(&self, request: Wanted) -> Result<Response<Incoming>, ClientError> {
         let (error, stale) = match ask_once(&self.pooled, request.clone()).await {
-            Ok(answered) => return Ok(answered),
+            Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
         let again = match stale {
@@ -99,7 +97,7 @@ enum Stale {
 }
 
 /// One request over one connection; of an error, whether that connection was stale.
-async fn ask_once(client: &Pooling, mut request: Wanted) -> Result<Answered, (ClientError, Stale)> {
+async fn ask_once(client: &Pooling, mut request: Wanted) -> Result<Response<Incoming>, (ClientError, Stale)> {
     let captured = capture_connection(&mut request);
     let mut asking = pin!(client.request(request));
     let mut turn: Option<Turn> = None;
@@ -118,10 +116,10 @@ async fn ask_once(client: &Pooling, mut request: Wanted) -> Result<Answered, (Cl
     let answer = answer.await;
     match (answer, turn) {
         (Ok(response), turn) => {
-            if let Some(turn) = &turn {
+            if let Some(turn) = turn {
                 turn.answered();
             }
-            Ok((response, turn))
+            Ok(response)
         }
         (Err(error), Some(turn)) if turn.was_on_a_used_connection_in_vain() && cut_off(&error) => {
             let stale = if turn.shares() { Stale::Shared } else { Stale::Own };

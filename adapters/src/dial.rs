@@ -22,7 +22,6 @@ use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
 use crate::names::{NoAddress, Resolver};
-use crate::places::{Place, Places};
 use crate::proxy::{Proxy, TunnelError};
 use crate::wire::Watched;
 
@@ -59,7 +58,6 @@ pub(crate) enum DialError {
 #[derive(Clone)]
 pub(crate) struct Dialler {
     pub(crate) resolver: Resolver,
-    pub(crate) places: Places,
     pub(crate) proxy: Option<Proxy>,
     /// For name, connection and TLS together, as [`Within`] holds it.
     pub(crate) limit: Duration,
@@ -80,23 +78,22 @@ impl Dialler {
             .take(ADDRESSES_MAX)
             .map(|address| SocketAddr::new(address, port))
             .collect();
-        let (Opened { stream, place }, remote) = match &self.proxy {
+        let (stream, remote) = match &self.proxy {
             None => {
-                let opened = first_to_connect(&self.places, &addresses).await?;
-                let remote = opened.stream.peer_addr().map(|address| address.to_string());
-                (opened, remote.unwrap_or_default())
+                let stream = first_to_connect(&addresses).await?;
+                let remote = stream.peer_addr().map(|address| address.to_string());
+                (stream, remote.unwrap_or_default())
             }
             Some(proxy) => {
                 let proxies = self.proxies(proxy).await?;
-                let (opened, address) = self.first_tunnel(proxy, &proxies, &addresses, deadline).await?;
-                (opened, format!("{address} through {proxy}"))
+                let (stream, address) = first_tunnel(proxy, &proxies, &addresses, deadline).await?;
+                (stream, format!("{address} through {proxy}"))
             }
         };
         stream.set_nodelay(true).ok();
         Ok(Dialled {
             io: TokioIo::new(stream),
             remote: Remote(remote),
-            _place: place,
         })
     }
 
@@ -109,66 +106,16 @@ impl Dialler {
         let addresses = found.iter().take(ADDRESSES_MAX);
         Ok(addresses.map(|&address| SocketAddr::new(address, port)).collect())
     }
-
-    /// One tunnel after another: a proxy that is asked for several at once would open several. Each try has its share of
-    /// the time that is left, so that an address to which the proxy finds no way does not use up the others' time; the last
-    /// one has all of it, and whoever called ends it.
-    async fn first_tunnel(
-        &self,
-        proxy: &Proxy,
-        proxies: &[SocketAddr],
-        addresses: &[SocketAddr],
-        deadline: Instant,
-    ) -> Result<(Opened, SocketAddr), DialError> {
-        let mut failed = None;
-        for (tried, &address) in addresses.iter().enumerate() {
-            let trying = self.tunnel(proxy, proxies, address);
-            let share = match u32::try_from(addresses.len() - tried) {
-                Ok(1) | Err(_) => None,
-                Ok(left) => Some((deadline - Instant::now()) / left),
-            };
-            let made = match share {
-                None => trying.await,
-                Some(share) => timeout(share, trying)
-                    .await
-                    .unwrap_or_else(|_| Err(TunnelError::Silent { to: address }.into())),
-            };
-            match made {
-                Ok(opened) => return Ok((opened, address)),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| NoAddress::Unresolved("no address".into()).into()))
-    }
-
-    async fn tunnel(
-        &self,
-        proxy: &Proxy,
-        proxies: &[SocketAddr],
-        to: SocketAddr,
-    ) -> Result<Opened, DialError> {
-        let mut opened = first_to_connect(&self.places, proxies)
-            .await
-            .map_err(|error| no_proxy(proxy, error.to_string()))?;
-        proxy.tunnel(&mut opened.stream, to).await?;
-        Ok(opened)
-    }
-}
-
-/// A socket and its place.
-struct Opened {
-    stream: TcpStream,
-    place: Place,
 }
 
 /// Tries one after another, each a little ahead of the next; the first that stands is taken.
-async fn first_to_connect(places: &Places, addresses: &[SocketAddr]) -> Result<Opened, DialError> {
+async fn first_to_connect(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
     let mut waiting = addresses.iter().copied();
     let mut under_way = FuturesUnordered::new();
     let mut failed = None;
     loop {
         match waiting.next() {
-            Some(address) => under_way.push(connect(places, address)),
+            Some(address) => under_way.push(connect(address)),
             None if under_way.is_empty() => {
                 return Err(failed.unwrap_or_else(|| NoAddress::Unresolved("no address".into()).into()));
             }
@@ -176,7 +123,7 @@ async fn first_to_connect(places: &Places, addresses: &[SocketAddr]) -> Result<O
         }
         tokio::select! {
             Some(connected) = under_way.next() => match connected {
-                Ok(opened) => return Ok(opened),
+                Ok(stream) => return Ok(stream),
                 Err(error) => failed = Some(error),
             },
             () = sleep(HEAD_START), if waiting.len() > 0 => {}
@@ -184,12 +131,48 @@ async fn first_to_connect(places: &Places, addresses: &[SocketAddr]) -> Result<O
     }
 }
 
-async fn connect(places: &Places, address: SocketAddr) -> Result<Opened, DialError> {
-    let place = places.take().await;
-    let stream = TcpStream::connect(address)
+async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {
+    TcpStream::connect(address)
         .await
-        .map_err(|source| DialError::Connect { address, source })?;
-    Ok(Opened { stream, place })
+        .map_err(|source| DialError::Connect { address, source })
+}
+
+/// One tunnel after another: a proxy that is asked for several at once would open several. Each try has its share of
+/// the time that is left, so that an address to which the proxy finds no way does not use up the others' time; the last
+/// one has all of it, and whoever called ends it.
+async fn first_tunnel(
+    proxy: &Proxy,
+    proxies: &[SocketAddr],
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), DialError> {
+    let mut failed = None;
+    for (tried, &address) in addresses.iter().enumerate() {
+        let trying = tunnel(proxy, proxies, address);
+        let share = match u32::try_from(addresses.len() - tried) {
+            Ok(1) | Err(_) => None,
+            Ok(left) => Some((deadline - Instant::now()) / left),
+        };
+        let made = match share {
+            None => trying.await,
+            Some(share) => timeout(share, trying)
+                .await
+                .unwrap_or_else(|_| Err(TunnelError::Silent { to: address }.into())),
+        };
+        match made {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| NoAddress::Unresolved("no address".into()).into()))
+}
+
+async fn tunnel(proxy: &Proxy, proxies: &[SocketAddr], to: SocketAddr) -> Result<TcpStream, DialError> {
+    let mut stream = first_to_connect(proxies)
+        .await
+        .map_err(|error| no_proxy(proxy, error.to_string()))?;
+    proxy.tunnel(&mut stream, to).await?;
+    Ok(stream)
 }
 
 fn no_proxy(proxy: &Proxy, why: String) -> DialError {
@@ -222,8 +205,6 @@ pub(crate) struct Remote(pub(crate) String);
 pub(crate) struct Dialled {
     io: TokioIo<TcpStream>,
     remote: Remote,
-    /// Order: after the socket, so that it is free only once that is closed.
-    _place: Place,
 }
 
 impl Connection for Dialled {
@@ -272,7 +253,6 @@ impl Write for Dialled {
 #[derive(Clone)]
 pub(crate) struct Within<C> {
     pub(crate) connector: C,
-    pub(crate) places: Places,
     pub(crate) limit: Duration,
 }
 
@@ -294,11 +274,10 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let limit = self.limit;
-        let places = self.places.clone();
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
-                Ok(done) => done.map(|io| Watched::over(io, places)),
+                Ok(done) => done.map(Watched::over),
                 Err(_) => Err(DialError::TimedOut(limit).into()),
             }
         })

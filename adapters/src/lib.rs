@@ -20,7 +20,6 @@ mod dial;
 mod http;
 mod lookups;
 mod names;
-mod places;
 mod plain;
 mod retry_after;
 mod wire;

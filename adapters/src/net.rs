@@ -23,7 +23,6 @@ use crate::ask::{Asking, Wanted, find};
 use crate::dial::{DialError, Dialler, Remote, Within};
 use crate::guard::{Guard, Unclear};
 use crate::names::{NoAddress, Resolver};
-use crate::places::Places;
 use crate::proxy::Proxy;
 
 pub use crate::names::{Answers, Names};
@@ -41,8 +40,6 @@ pub struct NetConfig {
     pub connect_timeout: Duration,
     /// For the whole exchange.
     pub total_timeout: Duration,
-    /// Connections open or being opened at a time, in all; more wait within `connect_timeout`. Each is a descriptor.
-    pub connections_max: usize,
     /// Where names are looked up.
     pub names: Names,
     /// Certificates trusted beside the public authorities', in DER: for receivers inside allowed networks.
@@ -57,9 +54,6 @@ impl Default for NetConfig {
             allowed_networks: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(20),
-            // Eight for each of the 512 attempts that a node has under way unless told otherwise: as many as all of them
-            // hold when each tries every address of a name, and enough idle ones when they do not.
-            connections_max: 4096,
             names: Names::System,
             extra_roots: Vec::new(),
             proxy: None,
@@ -119,9 +113,7 @@ pub(crate) struct Failed {
 impl Net {
     /// Sets up clients and pools; connects nowhere.
     pub fn new(config: NetConfig) -> Result<Self, NetError> {
-        let places = Places::new(config.connections_max);
         let dialler = Dialler {
-            places: places.clone(),
             resolver: Resolver::new(config.names, Guard::new(config.allowed_networks)?),
             proxy: config.proxy,
             limit: config.connect_timeout,
@@ -134,7 +126,6 @@ impl Net {
             .wrap_connector(dialler);
         let connector = Within {
             connector: secured,
-            places,
             limit: config.connect_timeout,
         };
         Ok(Self {
@@ -151,7 +142,7 @@ impl Net {
         let target = target(&request.url);
         let wire = wire(request)?;
         match timeout_at(deadline, self.inner.asking.ask(wire)).await {
-            Ok(Ok((response, _turn))) => Ok(read(response, deadline).await),
+            Ok(Ok(response)) => Ok(read(response, deadline).await),
             Ok(Err(error)) => Err(failed(&target, &error)),
             Err(_) => Err(Failed {
                 fault: Fault::Timeout,

@@ -1,100 +1,37 @@
-//! An open connection as those who send over it see it, above TLS: which bytes came, whether anything was ever
-//! answered, and whether somebody is on it. The way out asks it whether an exchange failed only because its connection
-//! was stale, and has it ended where others need its place.
+//! An open connection as those who send over it see it, above TLS: which bytes came, and whether anything was ever
+//! answered. The way out asks it whether an exchange failed only because its connection was stale.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures::task::AtomicWaker;
 use http::Extensions;
 use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::places::Places;
-
 /// What is known of one open connection. Clones are of the same one; the pool hands it out with every answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wire(Arc<Known>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     answered: AtomicBool,
     bytes_read: AtomicU64,
-    ending: AtomicBool,
-    reader: AtomicWaker,
-    places: Places,
-    users: Mutex<Users>,
-}
-
-/// Order: this is locked before the places are.
-#[derive(Debug, Default)]
-struct Users {
-    turns: usize,
-    idle_as: Option<u64>,
-    closed: bool,
 }
 
 impl Wire {
-    fn new(places: Places) -> Self {
-        Self(Arc::new(Known {
-            answered: AtomicBool::default(),
-            bytes_read: AtomicU64::default(),
-            ending: AtomicBool::default(),
-            reader: AtomicWaker::default(),
-            places,
-            users: Mutex::default(),
-        }))
-    }
-
     fn of(connected: &Connected) -> Option<Self> {
         let mut extras = Extensions::new();
         connected.get_extras(&mut extras);
         extras.remove()
     }
-
-    /// Ends it as if the other side had: whoever reads it sees no more, and closes it. It was idle; who begins an
-    /// exchange on it in this very moment finds it stale and has the request made on another one.
-    pub(crate) fn end(&self) {
-        self.0.ending.store(true, Ordering::Release);
-        self.0.reader.wake();
-    }
-
-    fn begin_turn(&self) {
-        let mut users = self.users();
-        users.turns += 1;
-        if let Some(number) = users.idle_as.take() {
-            self.0.places.no_longer_idle(number);
-        }
-    }
-
-    fn end_turn(&self) {
-        let mut users = self.users();
-        users.turns -= 1;
-        // Only here does it become idle: a new connection on which nobody was yet is wanted by whoever made it.
-        if users.turns == 0 && !users.closed {
-            users.idle_as = self.0.places.idle(self);
-        }
-    }
-
-    fn close(&self) {
-        let mut users = self.users();
-        users.closed = true;
-        if let Some(number) = users.idle_as.take() {
-            self.0.places.no_longer_idle(number);
-        }
-    }
-
-    fn users(&self) -> MutexGuard<'_, Users> {
-        self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// One exchange's turn on a connection, from the moment on when the pool gave it out until this is dropped.
+/// One exchange's turn on a connection, from the moment on when the pool gave it out.
 #[derive(Debug)]
 pub(crate) struct Turn {
     wire: Wire,
@@ -106,7 +43,6 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn begin(connected: &Connected) -> Option<Self> {
         let wire = Wire::of(connected)?;
-        wire.begin_turn();
         Some(Self {
             http2: connected.is_negotiated_h2(),
             reused: wire.0.answered.load(Ordering::Relaxed),
@@ -141,13 +77,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.wire.end_turn();
-    }
-}
-
-/// A connection that counts what comes in, and ends when it is told to.
+/// A connection that counts what comes in.
 pub(crate) struct Watched<S> {
     io: TokioIo<S>,
     wire: Wire,
@@ -155,17 +85,11 @@ pub(crate) struct Watched<S> {
 
 impl<S> Watched<S> {
     /// For hyper, whose own buffers do not say how much was read into them; tokio's do.
-    pub(crate) fn over(io: S, places: Places) -> TokioIo<Self> {
+    pub(crate) fn over(io: S) -> TokioIo<Self> {
         TokioIo::new(Self {
             io: TokioIo::new(io),
-            wire: Wire::new(places),
+            wire: Wire::default(),
         })
-    }
-}
-
-impl<S> Drop for Watched<S> {
-    fn drop(&mut self) {
-        self.wire.close();
     }
 }
 
@@ -181,11 +105,6 @@ impl<S: Read + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Order: registered before it is looked at, or a wake in between would be lost.
-        self.wire.0.reader.register(cx.waker());
-        if self.wire.0.ending.load(Ordering::Acquire) {
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
         let came = buffer.filled().len() - before;

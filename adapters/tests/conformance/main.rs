@@ -7,7 +7,6 @@ mod guard;
 mod kinds;
 mod limits;
 mod pages;
-mod places;
 mod proxy;
 mod stale;
 mod support;

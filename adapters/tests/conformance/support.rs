@@ -2,7 +2,7 @@
 //! server library would never send what ours must survive.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,8 +59,6 @@ pub(crate) enum Answer {
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     pub(crate) flooded: Arc<AtomicU64>,
-    /// Connections that the other side has not ended.
-    pub(crate) open: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Seen>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -84,23 +82,18 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let flooded = Arc::new(AtomicU64::new(0));
-        let open = Arc::new(AtomicUsize::new(0));
         let script = Arc::new(script);
         let task = tokio::spawn({
             let seen = Arc::clone(&seen);
             let flooded = Arc::clone(&flooded);
-            let open = Arc::clone(&open);
             async move {
                 for connection in 0.. {
                     let (stream, _) = listener.accept().await.unwrap();
                     let (seen, script, flooded) =
                         (Arc::clone(&seen), Arc::clone(&script), Arc::clone(&flooded));
-                    let open = Arc::clone(&open);
-                    open.fetch_add(1, Ordering::Relaxed);
                     tokio::spawn(async move {
                         // A connection that the other side ended is what some tests want.
                         drop(serve(stream, connection, &seen, &*script, &flooded).await);
-                        open.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
             }
@@ -108,7 +101,6 @@ impl Receiver {
         Self {
             address,
             flooded,
-            open,
             seen,
             task,
         }
