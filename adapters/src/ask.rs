@@ -121,7 +121,10 @@ async fn ask_once(client: &Pooling, mut request: Wanted) -> Result<Response<Inco
             }
             Ok(response)
         }
-        (Err(error), Some(turn)) if turn.was_on_a_used_connection_in_vain() && cut_off(&error) => {
+        // Where the client made another connection by itself, and that was the one to fail, the turn is of the old one.
+        (Err(error), Some(turn))
+            if !error.is_connect() && turn.was_on_a_used_connection_in_vain() && cut_off(&error) =>
+        {
             let stale = if turn.shares() { Stale::Shared } else { Stale::Own };
             Err((error, stale))
         }

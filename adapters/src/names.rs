@@ -45,6 +45,8 @@ pub(crate) struct Resolver {
     names: Names,
     guard: Guard,
     lookups: Lookups,
+    /// For the operator's own names: no customer's are in front of them.
+    own: Lookups,
 }
 
 /// A host without an address that may be dialled.
@@ -64,28 +66,32 @@ impl Resolver {
             names,
             guard,
             lookups: Lookups::of_the_system(),
+            own: Lookups::of_the_system(),
         }
     }
 
     /// What a host means at this moment: addresses that the guard lets through. An address that stands there itself,
     /// in whatever form, is asked about alike.
     pub(crate) async fn admitted(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
-        let found = self.all(host).await.map_err(NoAddress::Unresolved)?;
+        let found = self
+            .find(&self.lookups, host)
+            .await
+            .map_err(NoAddress::Unresolved)?;
         admitted(&self.guard, &found)
     }
 
     /// What a host of the operator's own means: the guard is not asked. Never for anything that a customer named.
     pub(crate) async fn all(&self, host: &str) -> Found {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match bare.parse::<IpAddr>() {
-            Ok(address) => Ok([address].into()),
-            Err(_) => self.find(host).await,
-        }
+        self.find(&self.own, host).await
     }
 
-    async fn find(&self, host: &str) -> Found {
+    async fn find(&self, lookups: &Lookups, host: &str) -> Found {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok([address].into());
+        }
         match &self.names {
-            Names::System => self.lookups.find(host).await,
+            Names::System => lookups.find(host).await,
             Names::Only(known) => match known.get(host) {
                 Some(addresses) => Ok(addresses.as_slice().into()),
                 None => Err("no such name".into()),

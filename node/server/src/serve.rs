@@ -41,9 +41,6 @@ mod listener;
 /// For the replica to say what ended another part of the node.
 const SAME_MOMENT: Duration = Duration::from_millis(500);
 
-/// A dial tries at most so many addresses at a time.
-const SOCKETS_OF_AN_ATTEMPT: usize = 8;
-
 /// A node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -125,7 +122,6 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
              them once there is one, since the log keeps what was written before"
         );
     }
-    let connections_min = NetConfig::default().connections_max;
     let net = Net::new(NetConfig {
         allowed_networks: config.delivery.allowed_networks.clone(),
         connect_timeout: config.delivery.connect_timeout,
@@ -133,7 +129,6 @@ pub async fn start(config: Config, around: Surroundings) -> Result<Running, Serv
         names: around.names,
         proxy: config.egress.open()?,
         extra_roots: config.egress.roots()?,
-        connections_max: (SOCKETS_OF_AN_ATTEMPT * config.delivery.concurrency).max(connections_min),
     })?;
     let replica = Replica::start(replica_config(&config, around.peers), Arc::clone(&around.clock)).await?;
     let delivery = Delivery::start(
@@ -305,8 +300,8 @@ async fn run(config: Config) -> u8 {
         Err(error) => {
             let code = match &error {
                 ServeError::Replica(error) => exit::code(error.cause()),
-                ServeError::Egress(_) | ServeError::Keyring(_) => exit::MISCONFIGURED,
-                ServeError::Listen { .. } | ServeError::Net(_) | ServeError::Delivery(_) => exit::FAILED,
+                ServeError::Egress(_) | ServeError::Net(_) | ServeError::Keyring(_) => exit::MISCONFIGURED,
+                ServeError::Listen { .. } | ServeError::Delivery(_) => exit::FAILED,
             };
             error!(error = %chain(&error), help = %remedy::remedy(&error), "node cannot start");
             return code;

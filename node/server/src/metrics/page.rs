@@ -307,7 +307,7 @@ pub const ALL: &[Figure] = &[
         ROCKSDB_BACKGROUND_ERRORS,
         Sort::Gauge,
         &[],
-        "flushes and compactions of it that failed since the start",
+        "flushes and compactions of it that failed since the start; the first one ends the node",
     ),
     figure(
         ROCKSDB_WRITES_STALLED,

@@ -38,7 +38,10 @@ pub(super) fn remedy(error: &ServeError) -> String {
         ServeError::Egress(_) => {
             "let the file hold what it must, readable for the user that runs the node, or name another".to_owned()
         }
-        ServeError::Net(_) | ServeError::Delivery(_) => {
+        ServeError::Net(_) => {
+            "correct delivery.allowed_networks, or what egress.ca_file holds: `pushrail config print` shows both".to_owned()
+        }
+        ServeError::Delivery(_) => {
             "look whether this machine has memory, threads and open files left (`ulimit -a`)".to_owned()
         }
     }
