@@ -61,8 +61,8 @@ pub enum ServeError {
     /// The way out.
     #[error("set up the way out")]
     Net(#[from] NetError),
-    /// The egress proxy's credentials.
-    #[error("set up the egress proxy")]
+    /// A file that the way out needs.
+    #[error("set up the way out")]
     Egress(#[from] EgressError),
     /// The keys.
     #[error("read the keys by which credentials are sealed")]

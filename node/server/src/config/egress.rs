@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pushrail_adapters::proxy::{CREDENTIALS_FORM, Proxy};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -65,6 +66,12 @@ impl EgressConfig {
         if roots.is_empty() {
             return Err(refused("there is none in it".to_owned()));
         }
+        // What no certificate is between the right lines would be met only where it is used.
+        let mut store = RootCertStore::empty();
+        for (at, root) in roots.iter().enumerate() {
+            let added = store.add(CertificateDer::from(root.clone()));
+            added.map_err(|error| refused(format!("number {}: {error}", at + 1)))?;
+        }
         Ok(roots)
     }
 
@@ -86,6 +93,9 @@ impl EgressConfig {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -116,6 +126,9 @@ mod tests {
         assert_ne!(good, egress.proxy);
     }
 
+    const CERTIFICATE: &[u8] =
+        include_bytes!("../../../../adapters/tests/conformance/data/hooks.example.crt.der");
+
     #[test]
     fn certificates_come_from_their_file_and_one_without_any_is_named() {
         let dir = tempfile::tempdir().unwrap();
@@ -130,12 +143,17 @@ mod tests {
         let missing = said(&egress);
         std::fs::write(&path, "no certificate\n").unwrap();
         let none = said(&egress);
-        let one = "-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----\n";
-        std::fs::write(&path, format!("{one}{}", one.replace("b25l", "dHdv"))).unwrap();
+        let pem = |bytes: &[u8]| {
+            let text = STANDARD.encode(bytes);
+            format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+        };
+        std::fs::write(&path, format!("{}{}", pem(CERTIFICATE), pem(b"no certificate"))).unwrap();
+        let broken = said(&egress);
+        std::fs::write(&path, pem(CERTIFICATE).repeat(2)).unwrap();
 
-        for wrong in [missing, none] {
+        for wrong in [missing, none, broken] {
             assert!(wrong.contains(&path.display().to_string()), "{wrong}");
         }
-        assert_eq!(egress.roots().unwrap(), [b"one".to_vec(), b"two".to_vec()]);
+        assert_eq!(egress.roots().unwrap(), [CERTIFICATE; 2]);
     }
 }
